@@ -254,6 +254,12 @@ BASE = {"s32_last": NONE}
             SUPPORTED,
             "There is excess harm: s8_last/s32_last -0.60 [",
         ),
+        # Both gain, the narrowest less.
+        (
+            {"s8_last": GAIN, "s32_last": (1.2, 0.2)},
+            NOT_SEEN,
+            "The narrowest student gains less than the widest, and is not harmed: s8_last +0.60 [",
+        ),
         # Zeros cost the narrowest student as much.
         (
             {"s8_last": HARM, "s8_last_zero": HARM, "s32_last_zero": NONE},

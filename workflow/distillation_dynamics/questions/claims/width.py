@@ -10,8 +10,8 @@ from ...statistics import terms
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import RANK
 from . import _arms, _effects
-from ._effects import FOR, HARM
-from ._finding import NO_CONTROL, NOT_SEEN, NOT_TESTABLE, Finding, why
+from ._effects import FOR, GAIN, HARM
+from ._finding import NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, why
 
 PLACE = 60
 CLAIM = "late alignment hurts narrow students more"
@@ -19,9 +19,9 @@ LETTER = "E"
 TEXT = "Aligning late blocks hurts because the student has too few channels"
 DECIDES = "(last less baseline) in the narrowest student less the same in the widest, at one dose, paired by seed"
 RULE = (
-    "supported: more harm in the narrowest, against null targets too; contradicted: an excess of 0.15 points is "
-    "excluded; not testable: one width, the teacher's last block needs no more directions than the narrowest "
-    "student has, or 0.30 points would not be found"
+    "supported: harm in the narrowest, more than in the widest, against null targets too; contradicted: an excess of "
+    "0.15 points is excluded; not testable: one width, the teacher's last block needs no more directions than the "
+    "narrowest student has, or 0.30 points would not be found"
 )
 WHAT = "excess harm"
 
@@ -69,6 +69,11 @@ def look(evidence: Evidence) -> Finding:
     against = nulls[~_effects.certain(nulls, HARM)]
     if set(said) == {FOR} and len(against):
         sentence = why("not against a null target", least=_effects.extreme(against, -HARM))
+        return finding._replace(verdict=NOT_SEEN, sentence=sentence)
+    own_effects = _effects.family(values[list({one.narrow: one for one in tight})], effects=False)
+    unharmed = own_effects[own_effects["mean"] >= 0]
+    if finding.verdict == SUPPORTED and len(unharmed):
+        sentence = why("smaller gain", gain=_effects.extreme(unharmed, GAIN))
         return finding._replace(verdict=NOT_SEEN, sentence=sentence)
     return finding
 
