@@ -82,9 +82,7 @@ def test_pictures_of_which_nobody_knows_what_is_white_are_refused(tmp_path, kind
     content = encoded(Image.fromarray(GREY.astype(kind)), "TIFF")
     make_folder(tmp_path / "test")
     (tmp_path / "test/class0/0.jpg").write_bytes(content)
-    said = (
-        r"\(its pixels are 32-bit numbers \(mode [IF]\), of which none is known to be white\); replace or remove them"
-    )
+    said = r"\(its pixels are 32-bit numbers \(mode [IF]\), whose white level is unknown\); replace or remove them"
     with pytest.raises(StudyError, match=rf"^data\.test: 1 of 18 images cannot be read: class0/0\.jpg {said}, or give"):
         split_into(tmp_path / "data", tmp_path / "test")
     for arrays in (None, Arrays(1, 28, 1.0, "bicubic")):

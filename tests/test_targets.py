@@ -134,7 +134,7 @@ def test_the_report_has_every_figure_with_what_it_shows_and_the_answers(project)
     assert len(figures) > 10
     for name in [*figures, "report.md", "summary.md", "index.html"]:
         assert f'"file": "{name}"' in page
-    assert "Test accuracy and agreement with the teacher, by network and variant" in page, "a label"
+    assert "How accurate is each network and variant" in page, "a label"
     assert "<em>smoke</em>, drawn from its tables" in page, "a caption"
     assert "The study <em>smoke</em>" in page, "the description of the whole"
 

@@ -145,8 +145,8 @@ def test_what_a_pair_metric_returns_is_held_against_its_columns(mine, name):
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_column_that_stands_beside_every_metric_is_refused(mine, name):
-    assert re.search(r"metrics/mine\.py: \w+ stands beside every metric in its table", mine(TAKEN[name]))
+def test_a_column_of_every_metrics_table_is_refused(mine, name):
+    assert re.search(r"metrics/mine\.py: \w+ is a column of every metric's table", mine(TAKEN[name]))
 
 
 def test_files_that_a_metric_names_and_does_not_write_are_said(mine):
