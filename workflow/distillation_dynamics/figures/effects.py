@@ -57,7 +57,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     name_rows(axes, variants["variant"])
     axes.grid(axis="x", linewidth=0.3)
     few_ticks(axes, 8, axis="x")
-    axes.set_xlabel(f"difference to {baseline} in test top-1 [points]")
+    axes.set_xlabel("difference in test top-1 [points]")
     axes.annotate("joint test", (1, 1), xycoords="axes fraction", xytext=(6, 3), textcoords="offset points",
                   fontsize=SMALL, annotation_clip=False)  # fmt: skip
     return figure
