@@ -10,7 +10,7 @@ from ...statistics import terms
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import RANK
 from . import _arms, _effects
-from ._effects import FOR, GAIN, HARM
+from ._effects import GAIN, HARM
 from ._finding import NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, why
 
 PLACE = 60
@@ -66,13 +66,15 @@ def look(evidence: Evidence) -> Finding:
     said = _effects.states(rows, HARM)
     less_nulls = f"less null targets: {_effects.number(nulls) if len(nulls) else NO_CONTROL}; {control}"
     finding = _effects.decide(rows, said, HARM, control=less_nulls, what=WHAT)
+    if finding.verdict != SUPPORTED:
+        return finding
     against = nulls[~_effects.certain(nulls, HARM)]
-    if set(said) == {FOR} and len(against):
+    if len(against):
         sentence = why("not against a null target", least=_effects.extreme(against, -HARM))
         return finding._replace(verdict=NOT_SEEN, sentence=sentence)
     own_effects = _effects.family(values[list({one.narrow: one for one in tight})], effects=False)
     unharmed = own_effects[own_effects["mean"] >= 0]
-    if finding.verdict == SUPPORTED and len(unharmed):
+    if len(unharmed):
         sentence = why("smaller gain", gain=_effects.extreme(unharmed, GAIN))
         return finding._replace(verdict=NOT_SEEN, sentence=sentence)
     return finding
