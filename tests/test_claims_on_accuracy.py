@@ -1,5 +1,7 @@
 """Claims on accuracy (convolution, E, F, G, H): every verdict of each, from made-up differences over seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -288,6 +290,16 @@ def test_what_width_cannot_tell_is_not_testable():
     unknown = look("E", {"differences": given, "depth": widths(s8=8, s32=32).query("network != 'cait'")}, *TWO)
     assert unknown["verdict"] == SUPPORTED and "directions not measured" in unknown["control"]
     assert look("E", {}, setting=setting_of({"soft": TERMS["soft"]}))["sentence"].startswith("No variant aligns")
+
+
+def test_width_compares_students_that_differ_in_nothing_else():
+    who, setting = of_students("s8", "s32", "s64")
+    given = {"differences": differences(s8_last=HARM, s32_last=NONE, s64_last=HARM), "depth": widths(s8=8, s32=32, s64=64)}
+    assert look("E", given, who, setting)["sentence"].startswith("Excess harm of 0.15 points is excluded: s8_last/s64_last")
+    for change in ({"architecture": "wide_last"}, {"blocks": (6, 8)}, {"epochs": 30}):
+        arms = {k: replace(v, **change) if k.startswith("s64") else v for k, v in setting.arms.items()}
+        found = look("E", given, who, replace(setting, arms=arms))
+        assert found["sentence"].startswith("There is excess harm: s8_last/s32_last -0.60 [")
 
 
 # --- H: longer training ---

@@ -37,7 +37,8 @@ def setting_of(graph: Graph) -> Setting | None:
             for model in models
         )
         blocks = len(study.model_info[arm.student].shapes), len(study.model_info[arm.teacher].shapes)
-        arms[name] = Trained(said, taught, blocks, student.recipe.epochs, _with_teachers(study, arm))
+        architecture = str(student.model.architecture or "")
+        arms[name] = Trained(said, taught, blocks, student.recipe.epochs, _with_teachers(study, arm), architecture)
     published = by_content(sorted(PUBLISHED.glob("*.csv")))
     return Setting(arms, study.data.classes, published, study.statistics.families) if arms else None
 

@@ -136,7 +136,7 @@ class SummaryJob:
 class Trained:
     """Description of an arm: `student` and `teacher` are timm names, with arguments if any.
 
-    `blocks`: their numbers of blocks.
+    `blocks`: their numbers of blocks. `architecture`: what modifies the student, with its options; empty for timm's own.
     """
 
     student: str
@@ -144,6 +144,7 @@ class Trained:
     blocks: tuple[int, int]
     epochs: int
     terms: tuple[TermSpec, ...]
+    architecture: str = ""
 
 
 @dataclass(frozen=True)

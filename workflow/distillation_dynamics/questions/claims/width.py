@@ -1,4 +1,4 @@
-"""Claim E: effect of aligning the last blocks on the narrowest student minus that on the widest."""
+"""Claim E: effect of aligning the last blocks on the narrowest student minus that on the widest of its architecture."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,7 +17,7 @@ PLACE = 60
 CLAIM = "late alignment hurts narrow students more"
 LETTER = "E"
 TEXT = "Aligning late blocks hurts because the student has too few channels"
-DECIDES = "(last less baseline) in the narrowest student less the same in the widest, at one dose, paired by seed"
+DECIDES = "(last less baseline) in the narrowest student less the same in the widest of its architecture, at one dose, paired by seed"
 RULE = (
     "supported: harm in the narrowest, more than in the widest, against null targets too; contradicted: an excess of "
     "0.15 points is excluded; not testable: one width, the teacher's last block needs no more directions than the "
@@ -81,14 +81,16 @@ def look(evidence: Evidence) -> Finding:
 
 
 def _ends(evidence: Evidence, own: dict[str, TermSpec]) -> Iterator[Ends]:
-    """Yield, for each alignment that students of several widths have at one dose, the narrowest and widest."""
+    """Yield, for each alignment that several widths of one architecture have at one dose, the narrowest and widest."""
     widths = evidence.depth("channels").sort_values("block").groupby("network")["channels"].last()
     arms, setting = evidence.names.arms, evidence.setting
     groups: dict[tuple, list[str]] = {}
     for name, term in own.items():
         if name in widths.index and setting is not None:
+            trained = setting.arms[name]
+            student = arms[name].teacher, trained.architecture, trained.blocks, trained.epochs
             given = term.objective, terms.options_of(term), terms.dose_of(term), tuple(sorted(term.pairs))
-            groups.setdefault((arms[name].teacher, setting.arms[name].epochs, *given), []).append(name)
+            groups.setdefault((*student, *given), []).append(name)
     for (teacher, *_), names in groups.items():
         order = widths[names].sort_values(kind="stable")
         if order.nunique() > 1:
