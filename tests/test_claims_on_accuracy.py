@@ -294,8 +294,10 @@ def test_what_width_cannot_tell_is_not_testable():
 
 def test_width_compares_students_that_differ_in_nothing_else():
     who, setting = of_students("s8", "s32", "s64")
-    given = {"differences": differences(s8_last=HARM, s32_last=NONE, s64_last=HARM), "depth": widths(s8=8, s32=32, s64=64)}
-    assert look("E", given, who, setting)["sentence"].startswith("Excess harm of 0.15 points is excluded: s8_last/s64_last")
+    effects = differences(s8_last=HARM, s32_last=NONE, s64_last=HARM)
+    given = {"differences": effects, "depth": widths(s8=8, s32=32, s64=64)}
+    alike = look("E", given, who, setting)
+    assert alike["sentence"].startswith("Excess harm of 0.15 points is excluded: s8_last/s64_last")
     for change in ({"architecture": "wide_last"}, {"blocks": (6, 8)}, {"epochs": 30}):
         arms = {k: replace(v, **change) if k.startswith("s64") else v for k, v in setting.arms.items()}
         found = look("E", given, who, replace(setting, arms=arms))

@@ -136,7 +136,8 @@ class SummaryJob:
 class Trained:
     """Description of an arm: `student` and `teacher` are timm names, with arguments if any.
 
-    `blocks`: their numbers of blocks. `architecture`: what modifies the student, with its options; empty for timm's own.
+    `blocks`: their numbers of blocks. `architecture`: what modifies the student, with its options; empty for
+    timm's own.
     """
 
     student: str

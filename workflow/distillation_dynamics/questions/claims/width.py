@@ -17,7 +17,10 @@ PLACE = 60
 CLAIM = "late alignment hurts narrow students more"
 LETTER = "E"
 TEXT = "Aligning late blocks hurts because the student has too few channels"
-DECIDES = "(last less baseline) in the narrowest student less the same in the widest of its architecture, at one dose, paired by seed"
+DECIDES = (
+    "(last less baseline) in the narrowest student less the same in the widest of its architecture, at one dose, "
+    "paired by seed"
+)
 RULE = (
     "supported: harm in the narrowest, more than in the widest, against null targets too; contradicted: an excess of "
     "0.15 points is excluded; not testable: one width, the teacher's last block needs no more directions than the "
