@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from distillation_dynamics import extensions
-from distillation_dynamics.jobs import definitions, fingerprints, meaning, unchanged
+from distillation_dynamics.jobs import definitions, fingerprints, meaning
 from distillation_dynamics.jobs.task import code_of, entries_of
 from helpers import graph_of, load, smoke_config
 
@@ -242,20 +242,6 @@ def second(job):
     import pandas as pd
     return pd.DataFrame(linalg.inv(job)), PIL.Image.new
 """
-
-
-def test_a_change_that_leaves_all_bits_as_they_were_counts_as_before(library, monkeypatch):
-    old, new = "def work():\n    return 1\n", "def work():\n    return one()\n\n\ndef one():\n    return 1\n"
-    found = []
-    for text in (old, new):
-        code = library("mine:work", mine=text)
-        found.append((code, fingerprints.library_at(fingerprints.ROOT).module("mine").definitions))
-    (code, before), (other, now) = found
-    assert code != other
-    listed = {"mine:work": (now["work"].meaning, before["work"].meaning), "mine:one": (now["one"].meaning, "")}
-    monkeypatch.setattr(unchanged, "UNCHANGED", listed)
-    assert library("mine:work", mine=new) == code
-    assert library("mine:work", mine=new.replace("return 1", "return 2")) not in (code, other)
 
 
 def test_packages_are_those_that_what_is_reached_computes_with(library):

@@ -9,8 +9,6 @@ import torch
 import zoo
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import unchanged
-from distillation_dynamics.jobs.fingerprints import ROOT, library_at
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.device import check_precision
 from distillation_dynamics.networks.weights import save_weights
@@ -130,14 +128,3 @@ def test_a_gpu_without_bfloat16_refuses_it(monkeypatch):
         else:
             with pytest.raises(StudyError, match=f"^compute.teacher.precision: {name} cannot compute in bfloat16"):
                 check_precision("bfloat16", torch.device("cuda", 0))
-
-
-@pytest.mark.parametrize("entry", unchanged.UNCHANGED)
-def test_what_counts_as_before_is_the_code_that_was_shown_to_do_so(entry):
-    module, definition = entry.split(":")
-    now, before = unchanged.UNCHANGED[entry]
-    # Once it is something else its entry is taken out, and trainings that reach it are due.
-    assert library_at(ROOT).module(module).definitions[definition].meaning == now != before
-    assert unchanged.counted(module, definition, now) == before
-    assert unchanged.counted(module, definition, "other") == "other"
-    assert unchanged.counted(module, f"{definition}_other", now) == now

@@ -7,21 +7,11 @@ nothing.
 
 A definition counts by its meaning, as in `meaning`. Everything is read from the syntax tree. Objectives, metrics and
 figures are imported by name at run time, which the tree does not show; callers of `fingerprint` name them.
-
-What counts of a module are its definitions (functions, classes, what is assigned at its top) that can be reached by
-names from those that a stage begins with, through whatever modules. A class counts whole, and so does a module that is
-handed on itself. What a module does by being imported counts for all that import it; that is nothing where it only
-imports, defines and assigns, as the library's modules do.
-
-Of a definition its meaning counts, as `meaning` and `unchanged` say. All is read from the syntax tree. Objectives,
-metrics and figures are imported by name at run time, which the tree does not show; whoever asks for a fingerprint names
-them.
 """
 
 from functools import cache
 from pathlib import Path
 
-from . import unchanged
 from .definitions import PACKAGE, Module, hash_of, read
 from .meaning import ALL, COUNTED, IMPORT, Reference
 
@@ -61,9 +51,8 @@ class Library:
             by_module: dict[str, list[str]] = {}
             for name, definition in set().union(*(self.reached(entry) for entry in entries)):
                 found = self.module(name).definitions[definition]
-                if counted := unchanged.counted(name, definition, found.meaning):
-                    parts = [definition, counted, found.texts if texts else ""]
-                    by_module.setdefault(name, []).append(":".join(parts))
+                parts = [definition, found.meaning, found.texts if texts else ""]
+                by_module.setdefault(name, []).append(":".join(parts))
             self._fingerprints[asked] = sorted(f"{name}:{hash_of(*sorted(parts))}" for name, parts in by_module.items())
         return self._fingerprints[asked]
 
