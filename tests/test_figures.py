@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from conftest import ROOT
 from distillation_dynamics.drawing.axis import name_blocks
 from distillation_dynamics.drawing.layout import note_of
+from distillation_dynamics.drawing.profiles import title
 from distillation_dynamics.drawing.style import NoValue, Style, counts, label
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import terms
@@ -638,6 +639,12 @@ def test_a_title_says_of_how_many_seeds_what_is_shown_was_measured(tables):
     assert counts(depth, "rms").endswith(", 2 seeds") and counts(depth, "entropy").endswith(", 1 seed")
     assert counts(depth, "rms", "entropy").endswith(", 1 or 2 seeds")
     assert "seed" not in counts(depth[depth["seed"].isna()], "rms")
+
+
+def test_a_title_names_an_epoch_only_of_what_was_trained(tables):
+    depth = tables["depth"]
+    assert title("Ranks", depth, ["rms"]).startswith("Ranks, last epoch (n = ")
+    assert title("Ranks", depth.assign(epoch=np.nan), ["rms"]).startswith("Ranks (n = ")
 
 
 WRONG = {

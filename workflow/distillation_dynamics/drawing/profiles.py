@@ -51,7 +51,8 @@ def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataF
 
 def title(what: str, table: pd.DataFrame, columns: Iterable[str]) -> str:
     """Return the title of a figure of `columns` of a table: what it shows and n, so that it fits on a line."""
-    return f"{what}, last epoch ({counts(table, *columns)})"
+    when = ", last epoch" if (table["epoch"] > 0).any() else ""
+    return f"{what}{when} ({counts(table, *columns)})"
 
 
 def bands(table: pd.DataFrame, style: Style, metrics: Iterable[str], compared: list[str], variants: bool) -> str:
