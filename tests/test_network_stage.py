@@ -51,11 +51,11 @@ class MadeUp:
     def _batch(self, positions):
         return Batch(positions, self.images[positions], torch.from_numpy(self.labels[positions]))
 
-    def evaluation(self, batch_size, workers=0):
+    def evaluation(self, batch_size, workers=0, device=None):
         for first in range(0, len(self), batch_size):
             yield self._batch(np.arange(first, min(first + batch_size, len(self))))
 
-    def training(self, batch_size, augmentation, seed, epochs, workers=0, first=0):
+    def training(self, batch_size, augmentation, seed, epochs, workers=0, first=0, device=None):
         for epoch in epochs:
             order = np.random.default_rng([seed, epoch]).permutation(len(self))
             for begin in range(0, len(self) - batch_size + 1, batch_size):

@@ -19,7 +19,7 @@ import torch
 
 from .arms import COLUMNS
 from .data.image_set import MeasuredImages
-from .data.split import Batch
+from .data.split import CPU, Batch
 from .errors import StudyError, at_fault
 from .metrics import tabulated
 from .metrics.keys import NETWORK
@@ -52,7 +52,7 @@ class MadeUp(MeasuredImages):
         self.positions = self.labels = self.groups = np.arange(IMAGES)
         self.names = [f"image {number}" for number in range(IMAGES)]
 
-    def batches(self, size: int, first: int = 0) -> Iterator[Batch]:
+    def batches(self, size: int, first: int = 0, device: torch.device = CPU) -> Iterator[Batch]:
         """Yield both at once, or one by one."""
         pixels = torch.randn(IMAGES, VIEW.channels, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
         for chosen in torch.arange(IMAGES).split(size)[first // size :]:

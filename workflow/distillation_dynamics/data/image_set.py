@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from ..errors import StudyError
 from ..spec.images import ImageSet
 from .balanced import balanced
-from .split import Batch, Split
+from .split import CPU, Batch, Split
 
 
 class MeasuredImages:
@@ -40,7 +41,10 @@ class MeasuredImages:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def batches(self, size: int, first: int = 0) -> Iterator[Batch]:
-        """Yield the images in order, as in evaluation, `size` at a time, skipping those before `first`."""
+    def batches(self, size: int, first: int = 0, device: torch.device = CPU) -> Iterator[Batch]:
+        """Yield the images in order, as in evaluation, `size` at a time, skipping those before `first`.
+
+        They are on the device.
+        """
         if first < len(self):
-            yield from self.split.view(0, None, size, self.workers, self.positions[first:])
+            yield from self.split.view(0, None, size, self.workers, self.positions[first:], device)

@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,26 +18,34 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from ..errors import StudyError, say_once
+from ..spec.images import View
 from ..spec.training import Augmentation
 from .streams import drawn_from
-from .views import make_transform
+from .transfer import Canvas, Rectangle, gathered
+from .views import make_erasing, make_transform
 
 SECONDS_AFTER_STOP = 120
 SHARED = "/dev/shm"
 # Bytes for the queues of the loader processes.
 BYTES_OF_QUEUES = 100_000
+# Bytes of images that wait ready on one machine. Each loader process has at least one batch, whatever its size.
+BYTES_AHEAD = 2**31
 REMEDY = "give it more (of a container: --shm-size=2g)"
 
 
-def loader_of(split, augmentation: Augmentation | None, parts: Iterable[tuple], workers: int, **options) -> DataLoader:
-    """Return a loader of (positions, images) for each (seed, view, positions) of `parts`.
+def loader_of(
+    split, augmentation: Augmentation | None, parts: Iterable[tuple], workers: int, batch: int, pin: bool, **options
+) -> DataLoader:
+    """Return a loader of `Loaded` batches of at most `batch` images for each (seed, view, positions) of `parts`.
 
-    A view is one number for all positions of a batch, or an array with one for each. `images_of` reads the images that
-    the loader yields.
+    A view is one number for all positions of a batch, or an array with one for each. With `pin` the tensors are in
+    pinned memory. `tensor_of` reads the tensors that the loader yields.
     """
     if workers and (free := shared_bytes()) is not None and free < BYTES_OF_QUEUES:
         say_once(f"{SHARED} is full or missing: images are read without loader processes; {REMEDY}")
         workers, options = 0, {}
+    if workers:
+        options["prefetch_factor"] = ahead(split.seen, batch, workers)
     return DataLoader(
         _Views(split, augmentation),
         batch_sampler=_Keys(parts),
@@ -44,8 +54,28 @@ def loader_of(split, augmentation: Augmentation | None, parts: Iterable[tuple], 
         worker_init_fn=_outlive_a_request_to_stop,
         # The loader gets its own generator; otherwise it would draw from the training process's stream.
         generator=torch.Generator(),
+        pin_memory=pin,
         **options,
     )
+
+
+def ahead(view: View, batch: int, workers: int) -> int:
+    """Return how many batches each loader process has ready: 2 if those of all processes fit `BYTES_AHEAD`, else 1."""
+    size = batch * view.channels * view.image_size**2
+    return 2 if 2 * workers * size * _processes() <= BYTES_AHEAD else 1
+
+
+def _processes() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+class Loaded(NamedTuple):
+    """A batch of a loader: positions [B], uint8 images [B, C, H, W], and what random erasing replaces in them."""
+
+    positions: np.ndarray
+    images: Tensor | np.ndarray
+    places: np.ndarray
+    values: Tensor | np.ndarray
 
 
 class _Keys:
@@ -66,20 +96,24 @@ class _Views(Dataset):
     def __init__(self, split, augmentation: Augmentation | None):
         # A copy without the split's loader, which would otherwise keep itself alive: its processes end with the split.
         self.split = copy.copy(split)
-        self.transform = make_transform(split.seen, augmentation)
+        self.transform = make_transform(split.seen, augmentation, normalise=False)
+        self.erasing = make_erasing(augmentation)
         self.random = augmentation is not None
 
-    def __getitem__(self, key: tuple[int, int, int]) -> tuple[int, Tensor | StudyError]:
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[int, Tensor, list[Rectangle]] | StudyError:
         seed, view, position = key
         try:
             image = self.split.image(position)
         except StudyError as error:
             # An error raised in a loader process would arrive as the text of a traceback.
-            return position, error
-        if not self.random:
-            return position, self.transform(image)
-        with drawn_from(seed, view, position):
-            return position, self.transform(image)
+            return error
+        with drawn_from(seed, view, position) if self.random else nullcontext():
+            # The memory layout of timm's normalised images, on which rounding in convolutions depends.
+            pixels = self.transform(image).contiguous()
+            canvas = Canvas(pixels.shape)
+            if self.erasing is not None:
+                self.erasing(canvas)
+        return position, pixels, canvas.rectangles
 
 
 def _outlive_a_request_to_stop(worker: int) -> None:
@@ -90,21 +124,23 @@ def _outlive_a_request_to_stop(worker: int) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(SECONDS_AFTER_STOP))
 
 
-def _collate(items: list[tuple[int, Tensor | StudyError]]) -> tuple[np.ndarray, Tensor | np.ndarray | StudyError]:
-    positions, images = zip(*items, strict=True)
-    errors = [image for image in images if isinstance(image, StudyError)]
-    if errors:
-        return np.array(positions), errors[0]
-    batch = torch.stack(images)
+def _collate(items: list[tuple[int, Tensor, list[Rectangle]] | StudyError]) -> Loaded | StudyError:
+    for item in items:
+        if isinstance(item, StudyError):
+            return item
+    positions, images, rectangles = zip(*items, strict=True)
+    batch, (places, values) = torch.stack(images), gathered(rectangles)
+    loaded = Loaded(np.array(positions), batch, places, values)
     # Tensors use shared memory, arrays do not.
-    return np.array(positions), batch if _fits(batch.nbytes) else batch.numpy()
+    fits = _fits(batch.nbytes + values.nbytes)
+    return loaded if fits else loaded._replace(images=batch.numpy(), values=values.numpy())
 
 
 def _fits(size: int) -> bool:
     """Return whether `size` bytes fit into shared memory, if all loader processes ask at the same time."""
     if (worker := get_worker_info()) is None or (free := shared_bytes()) is None:
         return True
-    return free > size * (1 + worker.num_workers) * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return free > size * (1 + worker.num_workers) * _processes()
 
 
 def shared_bytes() -> int | None:
@@ -118,10 +154,8 @@ def shared_bytes() -> int | None:
     return there.f_bavail * there.f_frsize
 
 
-def images_of(loaded: Tensor | np.ndarray | StudyError) -> Tensor:
-    """Return the images of a loader's batch; raise the error of an unreadable image."""
-    if isinstance(loaded, StudyError):
-        raise loaded
+def tensor_of(loaded: Tensor | np.ndarray) -> Tensor:
+    """Return a tensor of a loader's batch; report once if it did not come through shared memory."""
     if isinstance(loaded, np.ndarray):
         say_once(f"{SHARED} is too small for batches of images: they go through pipes, which is slower; {REMEDY}")
         return torch.from_numpy(loaded)

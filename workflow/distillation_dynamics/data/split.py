@@ -20,14 +20,17 @@ from ..files import read_npy, read_table
 from ..spec.images import Images
 from ..spec.training import Augmentation
 from .balanced import balanced
-from .loading import images_of, loader_of
+from .loading import loader_of, tensor_of
 from .pictures import decode, why
 from .reading import opened
+from .transfer import Erased, normalised, sent
 from .views import view_of
+
+CPU = torch.device("cpu")
 
 
 class Batch(NamedTuple):
-    """A batch: positions in the split [B], images [B, C, H, W] normalised float32, labels [B]."""
+    """A batch: positions in the split [B], images [B, C, H, W] normalised float32 on a device, labels [B]."""
 
     positions: np.ndarray
     images: Tensor
@@ -57,7 +60,7 @@ class Split:
         self.names = table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
         self.offsets = table[["offset", "bytes"]].to_numpy(copy=True)
         self.root = getattr(images, self.file)
-        self._evaluation: tuple[tuple[int, int], DataLoader] | None = None
+        self._evaluation: tuple[tuple[int, int, bool], DataLoader] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -86,22 +89,24 @@ class Split:
                 f"{self.name(position)}: cannot be decoded as an image ({why(error)}); replace it"
             ) from error
 
-    def evaluation(self, batch_size: int, workers: int = 0) -> Iterator[Batch]:
+    def evaluation(self, batch_size: int, workers: int = 0, device: torch.device = CPU) -> Iterator[Batch]:
         """Yield all images in order as in evaluation (resized, cropped, normalised).
 
         With several processes each gets its share. Loader processes are started once and kept for the next call.
         """
         positions = distributed.share(np.arange(len(self)))
         if self.images.in_memory or workers == 0:
-            yield from self.view(0, None, batch_size, workers, positions)
+            yield from self.view(0, None, batch_size, workers, positions, device)
             return
-        asked = batch_size, workers
+        pin = device.type == "cuda"
+        asked = batch_size, workers, pin
         if self._evaluation is None or self._evaluation[0] != asked:
             parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
-            loader = loader_of(self, None, [(0, 0, part) for part in parts], workers, persistent_workers=True)
+            keys = [(0, 0, part) for part in parts]
+            loader = loader_of(self, None, keys, workers, batch_size, pin, persistent_workers=True)
             self._evaluation = asked, loader
             _with_loaders.add(self)
-        yield from self._loaded(self._evaluation[1])
+        yield from self._loaded(self._evaluation[1], device)
 
     def training(
         self,
@@ -111,6 +116,7 @@ class Split:
         epochs: Iterable[int],
         workers: int = 0,
         first: int = 0,
+        device: torch.device = CPU,
     ) -> Generator[Batch, None, None]:
         """Yield the shuffled batches of all `epochs` (0-based), the first epoch from batch `first`.
 
@@ -124,7 +130,8 @@ class Split:
         different views, and an epoch ends after as many images as without. Batches are cut from it and distributed over
         processes in turn, so that the views of an image are in one batch and in different processes.
         """
-        yield from self._batches(augmentation, self._parts(batch_size, augmentation, seed, epochs, first), workers)
+        parts = self._parts(batch_size, augmentation, seed, epochs, first)
+        yield from self._batches(augmentation, parts, workers, batch_size, device)
 
     def _parts(self, batch_size, augmentation, seed: int, epochs: Iterable[int], first: int) -> Iterator[tuple]:
         """Yield (seed, view, positions) of each batch; the view is one number or, with repeats, one per position."""
@@ -144,28 +151,35 @@ class Split:
         batch_size: int,
         workers: int = 0,
         positions: np.ndarray | None = None,
+        device: torch.device = CPU,
     ) -> Iterator[Batch]:
         """Yield all images (or those at `positions`) in order in view `number` of a fixed number of views."""
         order = np.arange(len(self)) if positions is None else positions
         parts = [(0, number, order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
-        yield from self._batches(augmentation, parts, workers)
+        yield from self._batches(augmentation, parts, workers, batch_size, device)
 
-    def _batches(self, augmentation, parts: Iterable[tuple], workers: int) -> Iterator[Batch]:
+    def _batches(
+        self, augmentation, parts: Iterable[tuple], workers: int, batch_size: int, device: torch.device
+    ) -> Iterator[Batch]:
         if self.images.in_memory and augmentation is None:
             for _, _, positions in parts:
-                yield Batch(positions, self._from_array(positions), torch.from_numpy(self.labels[positions]))
+                pixels = torch.from_numpy(self.array[self.index[positions]]).permute(0, 3, 1, 2)
+                yield self._batch(positions, normalised(sent(pixels, device), self.seen))
             return
-        yield from self._loaded(loader_of(self, augmentation, parts, workers))
+        share = -(-batch_size // distributed.world())
+        pin = device.type == "cuda"
+        yield from self._loaded(loader_of(self, augmentation, parts, workers, share, pin), device)
 
-    def _loaded(self, loader: DataLoader) -> Iterator[Batch]:
-        for positions, loaded in loader:
-            yield Batch(positions, images_of(loaded), torch.from_numpy(self.labels[positions]))
+    def _loaded(self, loader: DataLoader, device: torch.device) -> Iterator[Batch]:
+        for loaded in loader:
+            if isinstance(loaded, StudyError):
+                raise loaded
+            positions, images, places, values = loaded
+            erased = Erased(places, sent(tensor_of(values), device))
+            yield self._batch(positions, normalised(sent(tensor_of(images), device), self.seen, erased))
 
-    def _from_array(self, positions: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(self.array[self.index[positions]]).permute(0, 3, 1, 2)
-        mean = torch.tensor(self.seen.mean).view(1, -1, 1, 1)
-        std = torch.tensor(self.seen.std).view(1, -1, 1, 1)
-        return (pixels.float() / 255 - mean) / std
+    def _batch(self, positions: np.ndarray, images: Tensor) -> Batch:
+        return Batch(positions, images, torch.from_numpy(self.labels[positions]))
 
 
 def _rows(images: Images, column: str, name: str):

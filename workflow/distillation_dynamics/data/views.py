@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from timm.data import create_transform
+from timm.data.random_erasing import RandomErasing
 
 from ..spec.data import Arrays
 from ..spec.images import View
@@ -22,10 +23,14 @@ def view_of(augmentation: Augmentation | None, seed: int, epoch: int) -> tuple[i
     return (epoch, seed) if augmentation.views is None else (epoch % augmentation.views, 0)
 
 
-def make_transform(seen: View, augmentation: Augmentation | None):
-    """Return timm's transform from a PIL image to a normalised float32 tensor [C, H, W]."""
+def make_transform(seen: View, augmentation: Augmentation | None, normalise: bool = True):
+    """Return timm's transform from a PIL image to a normalised float32 tensor [C, H, W].
+
+    Without `normalise` the tensor is uint8, and nothing is erased.
+    """
     size = (seen.channels, seen.image_size, seen.image_size)
     common: dict[str, Any] = {"interpolation": seen.interpolation, "mean": seen.mean, "std": seen.std}
+    common["normalize"] = normalise
     if augmentation is None:
         return create_transform(
             size, is_training=False, crop_pct=seen.crop_fraction, crop_mode=seen.crop_mode, **common
@@ -41,6 +46,13 @@ def make_transform(seen: View, augmentation: Augmentation | None):
         re_mode=augmentation.erasing_mode,
         **common,
     )
+
+
+def make_erasing(augmentation: Augmentation | None) -> RandomErasing | None:
+    """Return the random erasing of timm's transform; None if there is none."""
+    if augmentation is None or augmentation.random_erasing == 0:
+        return None
+    return RandomErasing(augmentation.random_erasing, mode=augmentation.erasing_mode, device="cpu")
 
 
 def evaluation_pixels(arrays: Arrays) -> Callable[[Image.Image], np.ndarray]:

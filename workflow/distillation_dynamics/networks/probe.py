@@ -52,8 +52,8 @@ def pooled(network: nn.Module, images: Split, device: torch.device, workers: int
     """Return the pooled features of all images of a split, [n, D] in float64, computed `size` images at a time."""
     network.to(device).eval()
     with torch.inference_mode():
-        batches = images.evaluation(size, workers)
-        said = [run(network, batch.images.to(device), Request(pooled=True)) for batch in batches]
+        batches = images.evaluation(size, workers, device)
+        said = [run(network, batch.images, Request(pooled=True)) for batch in batches]
         parts = [asked_for(outputs.pooled).float() for outputs in said]
     return distributed.joined(torch.cat(parts), len(images)).cpu().double().numpy()
 

@@ -260,7 +260,7 @@ def _stream(
                 metric.next_pass()
         ask = _asking(observer, Request.joined(part.request for part in due), _attending(due), device, sorts)
         # Free each before the next one is made.
-        for outputs in chain(kept.outputs[:], map(ask, images.batches(size, size * len(kept.outputs)))):
+        for outputs in chain(kept.outputs[:], map(ask, images.batches(size, size * len(kept.outputs), device))):
             if number == 1:
                 kept.add(outputs)
                 pace.add(size if outputs.positions is None else len(outputs.positions))
@@ -291,7 +291,7 @@ def _asking(
     def ask(batch: Batch) -> Outputs:
         # A head for other classes has no logit of the label.
         targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
-        outputs = observer(batch.images.to(device), request, targets.to(device), attend)
+        outputs = observer(batch.images, request, targets.to(device), attend)
         outputs.labels, outputs.targets, outputs.positions = batch.labels, targets, torch.from_numpy(batch.positions)
         return outputs
 

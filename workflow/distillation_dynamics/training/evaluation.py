@@ -30,11 +30,10 @@ def predict(
     parts: list[list[Tensor]] = [[] for _ in networks]
     for network in networks:
         network.to(device).eval()
-    for batch in images.evaluation(size, workers):
-        pixels = batch.images.to(device, non_blocking=True)
+    for batch in images.evaluation(size, workers, device):
         for number, network in enumerate(networks):
             with own(number):
-                parts[number].append(network(pixels).float())
+                parts[number].append(network(batch.images).float())
     return [distributed.joined(torch.cat(part), len(images)).cpu().numpy() for part in parts]
 
 

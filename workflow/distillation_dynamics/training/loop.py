@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .. import distributed
 from ..data.split import Batch, Split
+from ..data.transfer import sent
 from ..errors import StudyError, is_memory
 from ..networks.blocks import classes_of
 from ..objective import Said
@@ -91,7 +92,7 @@ def train(
             stop.end_if_asked(step)
 
     epochs = range(begin // steps, recipe.epochs)
-    batches = images.training(recipe.batch_size, recipe.augmentation, seed, epochs, workers, begin % steps)
+    batches = images.training(recipe.batch_size, recipe.augmentation, seed, epochs, workers, begin % steps, device)
     with stop.listening() if saving else nullcontext(), closing(batches), _memory(images_at_a_time, len(members)):
         shared = Clock(members)
         for step, batch in enumerate(batches, begin):
@@ -101,8 +102,8 @@ def train(
             if step % steps == 0:
                 for member in due:
                     member.trainable.train()
-            pixels = batch.images.to(device, non_blocking=True)
-            targets = labels = batch.labels.to(device, non_blocking=True)
+            pixels = batch.images
+            targets = labels = sent(batch.labels, device)
             if recipe.mixing is not None:
                 # First, since teachers answer for the views that students see.
                 classes = classes_of(members[0].student)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.split import Batch, Split
+from ..data.transfer import sent
 from ..data.views import view_of
 from ..errors import StudyError
 from ..files import read_npy
@@ -91,10 +92,7 @@ class CachedTeacher:
     def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
         """Return parts of the teacher's outputs on the batch's images in the view of `epoch`."""
         view, _ = view_of(self.augmentation, 0, epoch)
-        return {
-            part: torch.from_numpy(self.arrays[part][view, batch.positions]).to(pixels.device, non_blocking=True)
-            for part in parts
-        }
+        return {part: sent(torch.from_numpy(self.arrays[part][view, batch.positions]), pixels.device) for part in parts}
 
     def verify(
         self,
@@ -158,5 +156,5 @@ def answers(
 ) -> Iterator[dict[Part, Tensor]]:
     """Yield parts of the teacher's outputs on the images of one view (or those at `positions`), `size` at a time."""
     network.to(device).eval()
-    for batch in images.view(view, augmentation, size, workers, positions):
-        yield say_in(precision, network, see(batch.images.to(device)), parts)
+    for batch in images.view(view, augmentation, size, workers, positions, device):
+        yield say_in(precision, network, see(batch.images), parts)
