@@ -3,7 +3,7 @@
 import pytest
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.batches import dealt
+from distillation_dynamics.jobs.batches import dealt, together
 from helpers import changed, graph_of, load, smoke_config, tiny_study
 
 SEEDS = [3, 5]
@@ -63,3 +63,15 @@ def test_what_is_more_than_half_of_a_slots_work_is_split(slots, jobs):
     assert [sum(batch[0].startswith(f"{seed} ") for batch in batches) for seed in range(3)] == jobs
     # Trainings of a seed are equal work, and stay together.
     assert len(list(dealt({0: members[0]}, None, 1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("slots", "expected"),
+    [(1, {0: 12, 1: 12}), (2, {0: 12, 1: 6, 3: 6}), (4, {0: 12, 1: 3, 2: 3, 3: 3, 4: 3})],
+)
+def test_neighbouring_seeds_share_a_process_up_to_half_of_a_slots_work(slots, expected):
+    parts = {seed: [[f"{seed} {number}"] for number in range(12 if seed == 0 else 3)] for seed in range(5)}
+    found = together(parts, slots)
+    assert {seed: len(own) for seed, own in found.items()} == expected
+    assert [one for own in found.values() for one in own] == [one for own in parts.values() for one in own]
+    assert len(parts[1]) == 3, "what was given is as it was"

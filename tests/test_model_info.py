@@ -245,7 +245,7 @@ def in_process(monkeypatch):
         asked.append([*json.loads(command[-1])])
         said = io.StringIO()
         with monkeypatch.context() as there, contextlib.redirect_stdout(said):
-            there.setattr(sys, "argv", command[2:])
+            there.setattr(sys, "argv", command[3:])
             try:
                 inspection.main()
             except SystemExit as error:

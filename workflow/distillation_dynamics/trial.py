@@ -1,4 +1,4 @@
-"""Tries metrics on two made-up images and a small network: `python -m distillation_dynamics.trial METRICS`.
+"""Tries metrics on two made-up images and a small network.
 
 Finds errors, and return values that a metric's file does not document, in seconds instead of after all trainings, with
 the code that measures. In: JSON, metric -> settings, and the names of pair metrics. Out, as JSON: the fault of each,
@@ -170,7 +170,3 @@ def main() -> None:
     """Try the metrics on the command line, and print the result."""
     given = json.loads(sys.argv[1])
     print(json.dumps(tried(given["metrics"], given["pairs"])))
-
-
-if __name__ == "__main__":
-    main()

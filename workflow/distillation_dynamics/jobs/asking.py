@@ -14,11 +14,12 @@ class UnansweredError(Exception):
 
 
 def ask(module: str, text: str) -> Any:
-    """Return what `python -m <module> <text>` prints as its last line, JSON; it computes with one thread.
+    """Return what `<module>.main()`, given the text, prints as its last line, JSON; it computes with one thread.
 
     Raises UnansweredError if it fails.
     """
-    command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{module}", text]
+    package = __package__.partition(".")[0]
+    command = [sys.executable, "-m", f"{package}.imports", f"{package}.{module}", text]
     alone = os.environ | dict.fromkeys(VARIABLES, "1")
     done = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -20,8 +20,9 @@ MOST_NAMES, LONGEST_NAME = 4, 100
 # Trainings per job on a cluster, whose free GPUs are unknown: one loader can feed about this many in the published
 # study.
 ON_A_CLUSTER = 8
-# From this many figures without statistics on, they get their own process next to that of the statistics.
-MANY_FIGURES = 12
+# From this many figures without statistics on, they get their own process next to that of the statistics: drawing one
+# takes a second or more, starting a process three.
+MANY_FIGURES = 8
 
 Member = TypeVar("Member")
 
@@ -93,7 +94,7 @@ def cohorts(due: Iterable[Task], size: int | None, slots: int | None) -> list[Ba
 
 
 def of_networks(rule: str, due: Iterable[Task], reference: str, size: int | None, slots: int | None) -> Iterator[Batch]:
-    """Divide the due tasks of networks or pairs into jobs: the reference alone, students by seed."""
+    """Divide the due tasks of networks or pairs into jobs: the reference alone, students by seed or a few seeds."""
     by_part: dict[str, dict[str, list[Task]]] = {}
     for task in due:
         network = network_of(task)
@@ -102,6 +103,8 @@ def of_networks(rule: str, due: Iterable[Task], reference: str, size: int | None
     alone = {reference: by_part.pop(reference)} if reference in by_part else {}
     for share in (alone, by_part):
         networks = {part: list(tasks.values()) for part, tasks in share.items()}
+        if size is None and slots is not None:
+            networks = together(networks, slots)
         counts = {part: sum(map(len, tasks)) for part, tasks in networks.items()}
         shares = {part: count / sum(counts.values()) for part, count in counts.items()}
         for members in dealt(networks, size, slots, shares):
@@ -120,6 +123,21 @@ def gathering(due: list[Task], statistics: Task, ends: tuple[Task, ...], slots: 
     for part in (first, last, figures, [task for task in due if task in ends]) if in_parts else (due,):
         if part:
             yield Batch("tables", tuple(part))
+
+
+def together(networks: dict[str, list[list[Task]]], slots: int) -> dict[str, list[list[Task]]]:
+    """Return networks by seed, neighbouring seeds as one while they are at most half of a slot's work.
+
+    Starting a process takes as long as measuring the students of a seed in a small study.
+    """
+    most = sum(len(tasks) for part in networks.values() for tasks in part) / (2 * slots)
+    found: list[tuple[str, list[list[Task]]]] = []
+    for seed, own in networks.items():
+        if found and sum(map(len, [*found[-1][1], *own])) <= most:
+            found[-1][1].extend(own)
+        else:
+            found.append((seed, list(own)))
+    return dict(found)
 
 
 def dealt(

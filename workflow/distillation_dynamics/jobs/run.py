@@ -16,7 +16,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +24,7 @@ from typing import Any
 from .. import threads
 from ..errors import Interrupted, StudyError, extensions_named
 from ..files import read_json, write_text
+from ..imports import imported
 from ..progress import Progress
 from ..spec.base import to_json
 from . import cpu, locks, record
@@ -111,7 +111,7 @@ def load_stage(stage: str, count: int) -> ModuleType:
     """Return the imported module of a stage, set to compute with `count` threads."""
     # Set before numpy is imported, which reads it once, and after torch is, which may set its own number.
     threads.use(count)
-    module = import_module(f"{PACKAGE}.{module_of(stage)}")
+    module = imported(f"{PACKAGE}.{module_of(stage)}")
     threads.use(count)
     return module
 

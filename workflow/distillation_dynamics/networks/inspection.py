@@ -98,7 +98,3 @@ def main() -> None:
         except StudyError as error:
             raise SystemExit(f"error: {owner}.{' '.join(str(error).split())}") from error
     print(to_json(found))
-
-
-if __name__ == "__main__":
-    main()
