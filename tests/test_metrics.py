@@ -325,3 +325,14 @@ def test_a_constant_block_a_zero_block_one_channel_and_one_image_are_measured(mo
         for name, blocks in measured.items():
             may_be_missing = name in ("intensity_per_rms", "intensity_without_dc")
             assert all(np.isfinite(values).all() or may_be_missing for values in blocks), name
+
+
+def test_values_on_edges_are_counted_alike_in_every_layout():
+    edges = _histogram.bin_edges(100, -1, 1)
+    tokens_last = torch.from_numpy(np.resize(edges, (2, 3, 5, 8)))
+    block = tokens_last.permute(0, 3, 1, 2)
+    expected = reference_entropy(block.numpy()[None], 100, -1, 1)[0]
+    np.testing.assert_allclose(_histogram.token_entropy(block, 0, edges), expected, atol=1e-12)
+    np.testing.assert_array_equal(
+        _histogram.token_entropy(block, 0, edges), _histogram.token_entropy(block.contiguous(), 0, edges)
+    )

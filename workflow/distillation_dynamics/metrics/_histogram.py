@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .blocks import image_chunks
+from .blocks import extremes, image_chunks
 
 # A chunk and its intermediates fit a processor's cache.
 CHUNK_VALUES = 2**18
@@ -47,10 +47,10 @@ def token_entropy(block: Tensor, index: int, edges: np.ndarray, standardise: boo
     numbers (2^-126), numpy.histogram violates its own edges; this function does not. `standardise`: tokens are scaled
     to mean 0 and standard deviation 1 in float64, so that scale has no effect.
     """
-    parts = []
+    parts, inside = [], _inside(block, index, edges)
     for chunk_bchw in image_chunks(block, index, GPU_CHUNK_VALUES if block.is_cuda else CHUNK_VALUES):
         values = standardised(chunk_bchw)[0] if standardise else chunk_bchw
-        parts.append(_counted(_indices(values, edges), len(edges) - 1))
+        parts.append(_counted(_indices(values, edges, inside and not standardise), len(edges) - 1))
     return np.concatenate(parts)
 
 
@@ -64,12 +64,12 @@ def token_entropies(
     """
     halves = np.empty(2 * len(edges) - 1, dtype=edges.dtype)
     halves[::2], halves[1::2] = edges, edges[:-1] + np.diff(edges) / 2
-    parts, deviations = [], []
+    parts, deviations, inside = [], [], _inside(block, index, edges)
     for values in image_chunks(block, index, GPU_CHUNK_VALUES if block.is_cuda else CHUNK_VALUES):
         if standardise:
             values, deviation = standardised(values)
             deviations.append(deviation[:, 0].cpu().numpy())
-        half = _indices(values, halves)
+        half = _indices(values, halves, inside and not standardise)
         parts.append([_counted((half + shift) >> 1, len(edges) - 1 + shift) for shift in (0, 1)])
     as_is, shifted = (np.concatenate(one) for one in zip(*parts, strict=True))
     return as_is, shifted, np.concatenate(deviations) if standardise else None
@@ -83,12 +83,18 @@ def standardised(chunk_bchw: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(deviation > 0, values / deviation, 0).float(), deviation
 
 
-def _indices(chunk_bchw: Tensor, edges: np.ndarray) -> Tensor:
-    """Return the bin of every value, [b, C, H, W]; those outside are in the end bins."""
-    clipped = chunk_bchw.clip(float(edges[0]), float(edges[-1]))
-    if not clipped.is_cuda:
-        return torch.from_numpy(_bin_indices(clipped.numpy().astype(edges.dtype, copy=False), edges))
-    return _searched(clipped, edges)
+def _inside(block: Tensor, index: int, edges: np.ndarray) -> bool:
+    """Return whether all values of a block lie between the outer edges."""
+    low, high = extremes(block, index)
+    return float(edges[0]) <= low and high <= float(edges[-1])
+
+
+def _indices(chunk_bchw: Tensor, edges: np.ndarray, inside: bool) -> Tensor:
+    """Return the bin of every value, [b, C, H, W]; those outside are in the end bins, `inside`: there are none."""
+    values = chunk_bchw if inside else chunk_bchw.clip(float(edges[0]), float(edges[-1]))
+    if not values.is_cuda:
+        return torch.from_numpy(_bin_indices(values.numpy().astype(edges.dtype, copy=False), edges))
+    return _searched(values, edges)
 
 
 def _searched(values: Tensor, edges: np.ndarray) -> Tensor:
@@ -146,5 +152,5 @@ def _bin_indices(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     index = place.astype(np.int32)
     place += np.float32(2 * near)
     doubtful = np.flatnonzero(index != place.astype(np.int32))
-    index.ravel()[doubtful] = np.searchsorted(inner, values.ravel()[doubtful], side="right")
+    index.flat[doubtful] = np.searchsorted(inner, values.ravel()[doubtful], side="right")
     return index
