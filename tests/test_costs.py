@@ -276,3 +276,11 @@ def test_measuring_asks_for_what_its_own_network_is_reckoned_to_take(plan, monke
         *(7000, asked, 7000)
     ]
     assert known.mem_mb(plan.graph, [plan.graph.networks["cait"]]) == costs.asked(plan.graph, teacher)["mem_mb"]
+
+
+@pytest.mark.parametrize("seconds", [5.0, 36e4, 10 * 86400, 1e4 * 86400])
+def test_columns_stay_apart_however_long_a_time_is(seconds):
+    row = why.Row("a_stage_of_a_long_name", 3, 1234567, 2 * seconds, costs.Cost(seconds, costs.REQUEST, 10**13))
+    head, line = why.aligned([why.HEADS, row.cells()])
+    assert re.split("  +", line) == list(row.cells()) and re.split("  +", head.strip()) == list(why.HEADS)
+    assert len(head) == len(line)

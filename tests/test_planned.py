@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -35,9 +36,9 @@ def test_a_family_is_one_joint_test_of_its_differences():
     table = rows(FAMILIES, **TOP1).set_index("comparison")
     assert table["family"].tolist() == ["gain", "gain", "more"]
     gain = np.stack([TOP1["a"] - TOP1["soft"], TOP1["b"] - TOP1["soft"]], axis=1)
-    assert table.loc[["a less soft", "b less soft"], "p_joint"].to_numpy() == pytest.approx(adjusted(gain))
+    assert table.loc[["a minus soft", "b minus soft"], "p_joint"].to_numpy() == pytest.approx(adjusted(gain))
     more = (TOP1["a"] - TOP1["soft"]) - (TOP1["b"] - TOP1["c"])
-    row = table.loc["(a less soft) less (b less c)"]
+    row = table.loc["(a minus soft) minus (b minus c)"]
     assert row["mean_difference"] == pytest.approx(more.mean()) and row["sd"] == pytest.approx(more.std(ddof=1))
     interval = stats.ttest_1samp(more, 0).confidence_interval()
     assert (row["low"], row["high"]) == pytest.approx(tuple(interval))
@@ -47,11 +48,22 @@ def test_a_family_is_one_joint_test_of_its_differences():
 def test_each_family_is_said_once_with_what_it_finds():
     table = rows(FAMILIES | {"none": (("b", "soft"),)}, **TOP1)
     answer, shown = said("planned", planned=table)
-    assert "gain: 1 of 2 differs from 0: a less soft +1.00 [" in answer and "points, 7 seeds;" in answer
+    assert answer == "**Of 4 comparisons in 3 families 2 are higher and 0 lower, 7 seeds.**"
+    answer, _ = said("planned", planned=table[table["family"] != "more"])
+    assert "gain: 1 of 2 differs from 0: a minus soft +1.00 [" in answer and "points, 7 seeds;" in answer
     assert "none: none of 1 differs significantly from 0" in answer
-    assert "| gain | a less soft | +1.00 [" in shown
+    both = table[table["family"] == "gain"].assign(verdict=["better", "worse"], family="two_words")
+    assert said("planned", planned=both)[0] == "**two words: of 2 comparisons 1 is higher and 1 lower, 7 seeds.**"
+    assert "| gain | a minus soft | +1.00 [" in shown
     few = rows(FAMILIES, **{name: values[:3] for name, values in TOP1.items()})
     assert "gain: too few seeds for a test, 3 seeds" in said("planned", planned=few)[0]
+    mixed = pd.concat([table, few[few["family"] == "gain"].assign(family="few")])
+    assert said("planned", planned=mixed)[0] == (
+        "**Of 6 comparisons in 4 families 2 are higher and 0 lower, 1 family has too few seeds for a test, "
+        "3 to 7 seeds.**"
+    )
+    mixed = pd.concat([mixed, few.assign(family="fewer")])
+    assert "2 families have too few seeds" in said("planned", planned=mixed)[0]
 
 
 def test_without_a_plan_the_report_has_no_section_of_it():

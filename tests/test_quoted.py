@@ -54,7 +54,8 @@ def test_every_quoted_table_is_that_of_the_committed_results(document):
     tables = list(quoted(document))
     assert tables
     for source, columns, rows in tables:
-        table = pd.read_parquet(ROOT / source)
+        # Studies of before say "less" in the names of comparisons.
+        table = pd.read_parquet(ROOT / source).replace(" less ", " minus ", regex=True)
         assert rows, source
         for cells in rows:
             assert len(cells) == len(columns), cells

@@ -370,3 +370,51 @@ def test_the_gap_is_that_to_the_student_on_its_own_images(top1, expected):
     names = replace(NAMES, arms=NAMES.arms | own)
     assert expected in "\n".join(said(names=names, runs=runs(cait=83.0, none=[top1] * 2, soft=[80.0] * 2)))
     assert "- Gap" not in "\n".join(said())
+
+
+# --- several students ---
+
+
+def of_students(*names):
+    """A study of these students of one teacher, each with its baseline soft-<name>."""
+    found = {f"soft-{name}": replace(NAMES.arms["soft"], student=name) for name in names}
+    return replace(NAMES, arms=found, baselines={name: f"soft-{name}" for name in names})
+
+
+def test_students_of_one_sentence_have_one_line_with_a_range_of_their_values():
+    both = depth()
+    own = [both[both["network"] == "cait"]]
+    for name, width in (("thin", 24), ("wide", 64), ("wider", 96)):
+        own.append(both[both["network"] == "soft"].assign(network=f"soft-{name}", channels=width))
+    top1 = runs(**{"cait": 83.0} | {f"soft-{name}": [80.0] * 2 for name in ("thin", "wide", "wider")})
+    rows = [
+        {"network": f"soft-{name}", "seed": 0, "epoch": epoch, "validation_top1": 70 + slope * epoch}
+        for name, slope in (("thin", 2), ("wide", 1), ("wider", 0))
+        for epoch in range(5)
+    ]
+    who = of_students("thin", "wide", "wider")
+    lines = said(names=who, depth=pd.concat(own), runs=top1, epochs=pd.DataFrame(rows))
+    assert lines[:4] == [
+        "- Width: 64 channels in the teacher's last block, 24 to 96 in the student's, a ratio of 0.67 to 2.67 "
+        "(published: 2.00). Blocks: 3 and 5.",
+        "- Directions (thin): the teacher's last block needs 40 of its 64 (95 % of the energy of 99 % of the images), "
+        "more than the student's 24 channels: harm from too few channels can show.",
+        "- Directions (wide and wider): the teacher's last block needs 40 of its 64 (95 % of the energy of 99 % of the "
+        "images), no more than the student's 64 to 96 channels: harm from too few channels cannot show.",
+        "- Contrast of the teacher's first and last block: not measured.",
+    ]
+    text = "\n".join(lines)
+    assert text.count("- Images") == 1 and "- Images: teacher and students see the same 6,000" in text
+    assert "validation top-1 of soft-thin and soft-wide rises by 1.00 to 2.00 points an epoch at the end: not" in text
+    assert "validation top-1 of soft-wider rises by 0.00 points an epoch at the end: finished." in text
+
+
+def test_what_was_measured_of_no_student_is_said_once():
+    who = of_students("thin", "wide")
+    lines = said(names=who, runs=runs(**{"cait": 83.0, "soft-thin": [80.0], "soft-wide": [80.0]}))
+    assert lines[:3] == [
+        "- Widths and blocks: not measured.",
+        "- Directions that the teacher's last block needs: not measured.",
+        "- Contrast of the teacher's first and last block: not measured.",
+    ]
+    assert "- Training of soft-thin and soft-wide: whether it is finished was not measured." in lines

@@ -65,35 +65,35 @@ def planned(**families):
 @pytest.mark.parametrize(
     ("rows", "line"),
     [
-        ({"a less b": difference()}, "a minus b, +0.50 [+0.30, +0.70] points (p 0.03, 6 seeds)."),
+        ({"a minus b": difference()}, "a minus b, +0.50 [+0.30, +0.70] points (p 0.03, 6 seeds)."),
         (
-            {"a less b": difference(-0.1, p=0.8)},
+            {"a minus b": difference(-0.1, p=0.8)},
             "no detectable difference: a minus b, -0.10 [-0.30, +0.10] points (6 seeds detect 0.60).",
         ),
         (
-            {"a less b": difference(seeds=2)},
+            {"a minus b": difference(seeds=2)},
             "2 seeds, too few for a test; a minus b, +0.50 [+0.30, +0.70] points.",
         ),
         (
-            {"a less b": difference(seeds=1), "c less d": difference(-0.7, seeds=1)},
+            {"a minus b": difference(seeds=1), "c minus d": difference(-0.7, seeds=1)},
             "1 seed, too few for a test; largest of 2: c minus d, -0.70 points (no interval).",
         ),
-        ({"a less b": difference(seeds=0)}, "1 comparison, but no seed that both sides share."),
+        ({"a minus b": difference(seeds=0)}, "1 comparison, but no seed that both sides share."),
         (
-            {"a less b": difference(0.1, p=0.9), "c less d": difference(-0.3, p=0.5)},
+            {"a minus b": difference(0.1, p=0.9), "c minus d": difference(-0.3, p=0.5)},
             "no detectable difference in 2 comparisons; largest: c minus d, -0.30 [-0.50, -0.10] points "
             "(6 seeds detect 0.60).",
         ),
         (
             {
-                "a less b": difference(0.4),
-                "(a less b) less (c less d)": difference(-0.3),
-                "c less d": difference(1, p=1),
+                "a minus b": difference(0.4),
+                "(a minus b) minus (c minus d)": difference(-0.3),
+                "c minus d": difference(1, p=1),
             },
             "1 of 3 comparisons higher, 1 lower; largest: a minus b, +0.40 [+0.20, +0.60] points (p 0.03, 6 seeds).",
         ),
         (
-            {"a less b": difference(0.4), "c less d": difference(0.3)},
+            {"a minus b": difference(0.4), "c minus d": difference(0.3)},
             "2 of 2 comparisons higher; largest: a minus b, +0.40 [+0.20, +0.60] points (p 0.03, 6 seeds).",
         ),
     ],
@@ -104,7 +104,7 @@ def test_a_family_is_a_line_with_its_largest_difference(rows, line):
 
 
 def test_families_come_first_and_those_beyond_five_are_counted():
-    families = {f"family{number}": {"a less b": difference()} for number in range(7)}
+    families = {f"family{number}": {"a minus b": difference()} for number in range(7)}
     assert said(planned=planned(**families))[1][-1].endswith("The report has 2 more families.")
     families.popitem()
     lines, rest = said(planned=planned(**families))
@@ -249,15 +249,18 @@ def claims(*rows):
     return pd.DataFrame(rows, columns=["text", "verdict", "scale", "estimate"])
 
 
-def test_claims_are_a_table_what_is_decided_first():
+def test_claims_with_a_verdict_are_rows_and_the_others_are_counted():
     rows = [("Late hurts", "not testable here", "", "One width"), ("A U", "supported", "as scale", "vit 0.4 bits")]
-    _, (table, _) = said(claims=claims(*rows))
-    assert table.splitlines()[2:] == [
+    _, (table, other, _) = said(claims=claims(*rows))
+    assert table.splitlines()[2:] == ["| A U | supported, as scale | vit 0.4 bits |"]
+    assert other == "1 of 2 claims is not testable here; the report says why."
+    _, (other, _) = said(ALONE, claims=claims(*rows[:1], *rows[:1]))
+    assert other == "2 of 2 claims are not testable here; the report says why."
+    rows.append(("B", "contradicted", "", "1 bit"))
+    assert said(claims=claims(*rows[:0:-1]))[1][0].splitlines()[2:] == [
         "| A U | supported, as scale | vit 0.4 bits |",
-        "| Late hurts | not testable here | One width |",
+        "| B | contradicted | 1 bit |",
     ]
-    _, (table, other, _) = said(ALONE, claims=claims(*rows))
-    assert "Late hurts" not in table and other == "1 other claim of the paper cannot be tested in this study."
 
 
 @pytest.mark.parametrize(
@@ -275,9 +278,10 @@ def test_the_number_of_a_claim_is_what_its_sentence_ends_with(sentence, estimate
 
 
 def test_every_summary_keeps_its_limits_however_long_what_it_tells_is():
-    long = "(first_high less first_high_shuffled) less (last_high less last_high_shuffled)"
+    long = "(first_high minus first_high_shuffled) minus (last_high minus last_high_shuffled)"
     rows = {
-        p: {long: difference(p=p), "a less b": difference(p=p), "c less d": difference(-0.1, p=p)} for p in (0.03, 0.9)
+        p: {long: difference(p=p), "a minus b": difference(p=p), "c minus d": difference(-0.1, p=p)}
+        for p in (0.03, 0.9)
     }
     metrics = ("intensity", "entropy", "activation_magnitude")
     verdicts = itertools.product(["U-shaped", "not U-shaped", "undecided"], repeat=3)
@@ -291,7 +295,7 @@ def test_every_summary_keeps_its_limits_however_long_what_it_tells_is():
 def test_decisions_are_those_of_the_joint_test():
     rows = [difference(p=p, seeds=seeds) for p, seeds in ((0.05, 6), (0.051, 6), (0.01, 5))]
     assert [westfall_young.decision(row) for row in rows] == ["better", "not found", "untested"]
-    found = summary.family("x", [row | {"comparison": "a less b"} for row in rows])
+    found = summary.family("x", [row | {"comparison": "a minus b"} for row in rows])
     assert (found["higher"], found["lower"], found["of"], found["tested"]) == (1, 0, 3, True)
 
 

@@ -1,5 +1,7 @@
 """Each sentence on variants, gains, dose and place, and pairs of blocks: its branches, on made-up tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -244,7 +246,7 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
     [
         (
             [contrast(level="larger")],
-            "Of 1 contrast of place the later is worse in 1 (last less first), over 8 seeds.",
+            "Of 1 contrast of place the later is worse in 1 (last minus first), over 8 seeds.",
         ),
         (
             [
@@ -252,7 +254,7 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
                 contrast(dose.OF_DOSE, other="last_low", other_pairs="3-5", other_share=0.11),
             ],
             "Of 1 contrast of place none shows a detectable difference; of 1 contrast of dose the larger is worse in "
-            "1 (last less last_low), over 8 seeds.",
+            "1 (last minus last_low), over 8 seeds.",
         ),
         (
             [
@@ -261,8 +263,8 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
                 contrast(variant="p", verdict="no difference found", mean_difference=-0.06, low=-0.52, high=0.4),
                 contrast(variant="q", verdict=dose.TOO_FEW),
             ],
-            "Of 4 contrasts of place the later is worse in 1 (last less first) and better in 1 (last2 less first); in "
-            "1 no difference was detected; 1 not tested, over 8 seeds.",
+            "Of 4 contrasts of place the later is worse in 1 (last minus first) and better in 1 (last2 minus first); "
+            "in 1 no difference was detected; 1 not tested, over 8 seeds.",
         ),
         (
             [contrast(dose.OF_DOSE, verdict=dose.TOO_FEW, seeds=1, low=NAN, high=NAN, p_joint=NAN)],
@@ -299,7 +301,7 @@ def test_two_places_at_one_weight_are_said_to_differ_in_dose_too():
         "At one weight, dose and place change together: last has 54 % of the loss and first 8 %; their difference "
         "cannot be attributed to either."
     )
-    assert "| place and dose | last less first | 3-5 / 0-0 | 54, 8 |" in paragraphs[2]
+    assert "| place and dose | last minus first | 3-5 / 0-0 | 54, 8 |" in paragraphs[2]
 
 
 # --- pairs of blocks ---
@@ -318,23 +320,31 @@ def effect(**more):
                 effect(verdict=effects.HELPS),
                 effect(objective="projector", variant="p_last", mean_difference=-0.37, verdict=effects.HARMS),
             ],
-            "Aligning helped in 1 of 2 terms with pairs (last +0.26 points); aligning hurt in 1 (p_last -0.37 "
-            'points). Differences to soft: see "Does a variant help?".',
+            "Aligning helped in 1 of 2 terms with pairs (last +0.26 points); aligning hurt in 1 (p_last -0.37 points).",
+        ),
+        (
+            [effect(verdict=effects.HELPS), effect(variant="b", mean_difference=0.3, verdict=effects.HELPS)],
+            "Aligning helped in 2 of 2 terms with pairs (last +0.26 and b +0.30 points).",
+        ),
+        (
+            [effect(variant=f"v{n}", mean_difference=n / 10, verdict=effects.HELPS) for n in (2, 1, 3)],
+            "Aligning helped in 3 of 3 terms with pairs (v1 +0.10 to v3 +0.30 points).",
         ),
         (
             [effect(verdict=effects.NO_EFFECT, low=-0.08, high=0.6), effect(variant="b", seeds=2, mean_difference=NAN)],
-            "No effect was found in 1 of 2 terms with pairs; too few seeds for a test of 1. Differences to soft: see "
-            '"Does a variant help?".',
+            "No effect was found in 1 of 2 terms with pairs; too few seeds for a test of 1.",
         ),
         (
             [effect(verdict=effects.MIXED, pairs="0-0, 3-5")],
-            'Not due to this term alone: 1 of 1 term with pairs. Differences to soft: see "Does a variant help?".',
+            "Not due to this term alone: 1 of 1 term with pairs.",
         ),
         ([], "Not testable here: no variant aligns any pair of blocks."),
     ],
 )
 def test_the_answer_on_pairs_of_blocks(rows, said):
-    assert on_alignment(effects=pd.DataFrame(rows, columns=[*effects.EFFECT_COLUMNS]))[0] == f"**{said}**"
+    paragraphs = on_alignment(effects=pd.DataFrame(rows, columns=[*effects.EFFECT_COLUMNS]))
+    assert paragraphs[0] == f"**{said}**"
+    assert ('Differences to soft: see "Does a variant help?".' in paragraphs) == bool(rows)
 
 
 def near(block=0, **more):
@@ -422,3 +432,45 @@ def test_blocks_that_have_no_cka_or_were_not_compared_are_said_not_to():
 
 def test_numbers_of_seeds_are_one_or_a_range():
     assert words.over([8, 8]) == "8 seeds" and words.over([1]) == "1 seed" and words.over([0, 2]) == "0 to 2 seeds"
+
+
+# --- several students ---
+
+TWO = replace(
+    asked.SOFT,
+    arms={name: replace(asked.SOFT.arms["soft"], student=name[-1]) for name in ("soft_a", "soft_b", "soft_c")},
+    baselines={name: f"soft_{name}" for name in "abc"},
+)
+
+
+def test_students_share_one_table_of_nearest_blocks():
+    pairs = pd.concat([PAIRS.assign(baseline=f"soft_{name}") for name in "ab"])
+    rows = [near(block, baseline="soft_a", cka=0.8 - block / 10, verdict=measured.TOO_FEW) for block in (0, 1)]
+    rows += [near(baseline="soft_b", verdict=measured.STANDS_OUT, ceiling=0.9)]
+    nearest = pd.DataFrame(rows)
+    nothing = pd.DataFrame(columns=[*effects.EFFECT_COLUMNS])
+    found = asked.said("alignment", TWO, effects=nothing, alignment=pairs, nearest=nearest)
+    assert found[1:] == [
+        "CKA with the teacher was not measured for c. Similarity before aligning: unbiased CKA of "
+        "the baseline of each student with its "
+        ""
+        "teacher, last epoch, 8 seeds, on 900 rows (tokens). 1 of 3 student blocks stands out: "
+        "training raises their CKA with the nearest "
+        "teacher block, more than with the others. 2 were not tested, which needs the untrained student and 6 seeds. "
+        "Ceiling, the same block of a teacher of another seed: 0.90. Similarity is descriptive: it does not show that "
+        "aligning helps.",
+        "| student | student blocks | nearest teacher block | CKA | CKA before training | verdict |\n"
+        "|---|---|---|---|---|---|\n"
+        f"| a | 0, 1 | 0 | 0.70 to 0.80 | 0.74 | {measured.TOO_FEW} |\n"
+        f"| b | 0 | 0 | 0.80 | 0.74 | {measured.STANDS_OUT} |",
+    ]
+    tested = nearest.assign(verdict=measured.NOT_SHOWN, ceiling=NAN)
+    text = asked.said("alignment", TWO, effects=nothing, alignment=pairs, nearest=tested)[1]
+    assert "0 of 3 student blocks" in text and "not tested" not in text and "No teacher of another seed" in text
+
+
+def test_baselines_are_named_once_where_each_student_has_its_own():
+    rows = pd.DataFrame([row_of()])
+    found = asked.said("variants", TWO, variants=rows, mcnemar=pd.DataFrame({"images": []}))
+    assert found[0].startswith("**No detectable difference from the baseline of each student in 1 variant")
+    assert found[1] == "Baselines: soft_a, soft_b and soft_c."

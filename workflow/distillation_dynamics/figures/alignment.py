@@ -31,7 +31,7 @@ CAPTION = (
     "over {seeds} and its verdict by the joint sign-flip test. Similarity is described, not tested."
 )
 # Column -> its name, colours, and what its scale reaches at least: a smaller difference is none to look at.
-PANELS = {"cka": ("unbiased linear CKA", "viridis", 0.2), "gain": ("CKA: trained less untrained", "RdBu", 0.2)}
+PANELS = {"cka": ("unbiased linear CKA", "viridis", 0.2), "gain": ("CKA: trained minus untrained", "RdBu", 0.2)}
 # Lines beside a mark.
 LINES = 4
 ROOM = Room(left=0.42, right=0.62, gap=0.95, above=0.2, below=0.36, legend=2)

@@ -1,6 +1,6 @@
 """How much energy do the lowest channel frequencies hold? The spectral energy pattern of the last block.
 
-Drawn in the folded form, less that of permuted channels: as published the curve is point-symmetric by construction.
+Drawn in the folded form, minus that of permuted channels: as published the curve is point-symmetric by construction.
 """
 
 import pandas as pd
@@ -18,7 +18,7 @@ METRICS = ("sep",)
 NULL = ["sep_folded_null", "sep_folded_band_low", "sep_folded_band_high"]
 TEST = "sep_folded_p"
 CAPTION = (
-    "Share of the tokens' energy that the lowest channel frequencies hold in the last block (folded, less that of "
+    "Share of the tokens' energy that the lowest channel frequencies hold in the last block (folded, minus that of "
     "permuted channels), of networks, their controls and the baseline: last epoch, {images}, means over the seeds "
     "measured. Control: the same tokens with permuted channels, mean and simultaneous 95 % band."
 )
@@ -37,7 +37,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     figure, panels = sheet(1, len(columns), 1.7, what, _note(depth, style), ROOM.with_legend(rows), sharey="row")
     for axes, column in zip(panels[0], columns, strict=True):
         _curves(axes, bins, column, style)
-    panels[0, 0].set_ylabel("energy in frequencies\n0..k less that of per-\nmuted channels")
+    panels[0, 0].set_ylabel("energy in frequencies\n0..k minus that of per-\nmuted channels")
     few_ticks(panels[0, 0])
     names_below({axes: [axes] for axes in panels[0]}, ROOM.below, ROOM.gap)
     return figure

@@ -18,7 +18,7 @@ from ..files import write_table
 from ..words import listed, plural, with_interval
 from . import pairs, ranks
 
-HEADS = "predictor", "sign", "correlation", "less early", "studies", "pairs", "other than depth"
+HEADS = "predictor", "sign", "correlation", "minus early", "studies", "pairs", "other than depth"
 NOTE = """\
 Correlation: Spearman's with the effect in the study left out, its sign from the others; mean over studies and
 95 % t interval. Pairs of one study share students and teacher: the unit is the study, few give wide intervals.

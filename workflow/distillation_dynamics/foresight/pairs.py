@@ -43,7 +43,7 @@ PREDICTORS = {
     "rank_ratio": Column("", f"log2 of that number {UNTRAINED} over the teacher's"),
     "bandwidth_difference": Column(
         "",
-        f"share of channel frequencies that hold 95 % of the energy {UNTRAINED}, less the teacher's, channels pooled",
+        f"share of channel frequencies that hold 95 % of the energy {UNTRAINED}, minus the teacher's, channels pooled",
     ),
     "teacher_probe": Column("%", "accuracy of a linear probe on the teacher's block"),
     "student_probe": Column("%", f"the same on the block {UNTRAINED}"),

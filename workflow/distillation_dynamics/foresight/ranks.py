@@ -42,7 +42,7 @@ COLUMNS = {
         "", "of the studies computed, those in which its order of pairs is neither that of depth nor the reverse"
     ),
     "less_early": Column(
-        "", f"that correlation less the one of `{EARLY}` on the same pairs, mean over studies that have both"
+        "", f"that correlation minus the one of `{EARLY}` on the same pairs, mean over studies that have both"
     ),
     "less_early_low": Column("", INTERVAL_LOW.replace("-1", "-2")),
     "less_early_high": Column("", "upper end of that interval"),

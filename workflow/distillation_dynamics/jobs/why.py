@@ -1,6 +1,6 @@
 """Prints what a plan would run, why, and at what cost: the text of `make why` and of a dry run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..progress import duration
@@ -9,6 +9,7 @@ from .costs import ASKED_AS, REFERENCE, REQUEST, Cost, Costs, asked
 from .plan import Plan
 from .task import Task
 
+HEADS = "stage", "due", "jobs", "time", "GPU time", "disk [MB]"
 MARKS = ("", "~ ", "<= ")
 NOTES = {
     REFERENCE: "~: estimated from reference costs, because no earlier job is like these",
@@ -44,11 +45,12 @@ class Row:
     gpu_seconds: float
     cost: Cost
 
-    def __str__(self) -> str:
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text, one string for each of HEADS."""
         times = (self.cost.seconds, self.gpu_seconds)
         time, gpu_time = (f"{MARKS[self.cost.source]}{duration(seconds)}" if seconds else "-" for seconds in times)
         disk = "?" if self.cost.bytes is None else f"{self.cost.bytes / 1e6:.1f}"
-        return f"{self.name:<18}{self.due:>6}{self.jobs:>6}{time:>12}{gpu_time:>12}{disk:>11}"
+        return self.name, str(self.due), str(self.jobs), time, gpu_time, disk
 
 
 def table(plan: Plan, costs: Costs) -> Iterable[str]:
@@ -61,11 +63,17 @@ def table(plan: Plan, costs: Costs) -> Iterable[str]:
     rows = [_row(plan, costs, name, due) for name, due in stages.items()]
     total = Cost.total(Cost(row.cost.seconds, row.cost.source, row.cost.bytes or 0) for row in rows)
     due, jobs, gpu_seconds = (sum(getattr(row, name) for row in rows) for name in ("due", "jobs", "gpu_seconds"))
-    yield f"{'stage':<18}{'due':>6}{'jobs':>6}{'time':>12}{'GPU time':>12}{'disk [MB]':>11}"
-    yield from map(str, [*rows, Row("total", due, jobs, gpu_seconds, total)])
+    yield from aligned([HEADS, *(row.cells() for row in [*rows, Row("total", due, jobs, gpu_seconds, total)])])
     yield from (note for source, note in NOTES.items() if any(row.cost.source == source for row in rows))
     if unknown := [row.name for row in rows if row.cost.bytes is None]:
         yield f"The total of disk leaves out stages without an earlier job: {', '.join(unknown)}."
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    """Yield rows as lines with two spaces between columns: the first column to the left, the others to the right."""
+    first, *rest = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for name, *cells in rows:
+        yield "  ".join([f"{name:<{first}}", *(f"{cell:>{width}}" for cell, width in zip(cells, rest, strict=True))])
 
 
 def _row(plan: Plan, costs: Costs, name: str, due: list[Task]) -> Row:

@@ -29,7 +29,7 @@ IMAGE_COLUMNS = {
         "bits", f"differential entropy by distances to the {NEIGHBOUR}th nearest value, no bins: {OF_TOKENS}"
     ),
     "entropy_nearest_standardised": Column(
-        "bits", "the same of tokens of standard deviation 1: less log2 of the deviation over channels"
+        "bits", "the same of tokens of standard deviation 1: minus log2 of the deviation over channels"
     ),
     "tied_tokens": Column("", f"share of the tokens in which more than {NEIGHBOUR} channels share one value"),
 }

@@ -1,7 +1,7 @@
 """Class separability by nearest images in a block's mean patch token: leave-one-out top-1.
 
 In: mean patch tokens [n, C] and labels [n]. Out: percent. The k nearest other images by cosine vote, with k = 10 or the
-size of the smallest class less one. Ties go to the class with the larger sum of cosines. Images of the same group (of
+size of the smallest class minus one. Ties go to the class with the larger sum of cosines. Images of the same group (of
 one photograph) do not vote; if a class has a single group, its images cannot be predicted.
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ..spec.tables import MAIN_IMAGE_SET, Names
-from ..words import listed, of_each, plural
+from ..words import listed, of_one_or_each, plural
 
 NONE = "an unrecorded number of"
 
@@ -22,8 +22,8 @@ def named(tables: Mapping[str, pd.DataFrame], names: Names) -> dict[str, str]:
         "seeds": plural(seeds, "seed") if seeds else "no seed",
         "images": f"{_counts(_measured(tables))} images",
         "test_images": f"{_counts(runs['test_images'])} test images",
-        "teacher": of_each("teacher", names.teachers or [names.teacher or "(none)"]),
-        "baseline": of_each("baseline", names.baselines.values() or ["(none)"]),
+        "teacher": of_one_or_each("teacher", names.teachers or [names.teacher or "(none)"]),
+        "baseline": of_one_or_each("baseline", names.baselines.values() or ["(none)"]),
     }
 
 

@@ -24,7 +24,6 @@ MOST_NETWORKS = 3
 # A metric of the claim on shapes -> how a line calls it, where the name of its column is too long.
 PROFILES = {"entropy": "entropy", "intensity": "intensity", "activation_magnitude": "magnitude"}
 UNITS = {"bits": "bits", "log": "doublings", "linear": "of its largest mean"}
-NOT_TESTABLE = "not testable here"
 
 
 def paragraphs(evidence: Evidence) -> tuple[str, ...]:
@@ -97,7 +96,7 @@ def labels_alone(evidence: Evidence) -> set[str]:
 
 def named(row: dict[str, Any], one: str, other: str) -> dict[str, Any]:
     """Return a comparison of two arms with its name."""
-    return row | {"comparison": f"{one} less {other}"}
+    return row | {"comparison": f"{one} minus {other}"}
 
 
 def turned(row: dict[str, Any]) -> dict[str, Any]:
@@ -276,11 +275,11 @@ def width(evidence: Evidence) -> dict[str, int] | None:
 
 
 def claims(evidence: Evidence) -> dict[str, Any]:
-    """Return the claims as a table, decided ones first; without students, claims that need them are only counted."""
+    """Return the testable claims as a table, decided ones first; the others are only counted."""
     found = evidence.read("claims", "text", "verdict", "scale", "estimate")
-    order = ("supported", "contradicted", "not seen here", NOT_TESTABLE)
-    found = found.sort_values("verdict", key=lambda verdicts: verdicts.map(order.index), kind="stable")
-    testable = found if evidence.names.variants else found[found["verdict"] != NOT_TESTABLE]
+    order = ("supported", "contradicted", "not seen here")
+    testable = found[found["verdict"].isin(order)]
+    testable = testable.sort_values("verdict", key=lambda verdicts: verdicts.map(order.index), kind="stable")
     table = [
         {
             "claim": row["text"],
@@ -289,4 +288,4 @@ def claims(evidence: Evidence) -> dict[str, Any]:
         }
         for row in testable.to_dict("records")
     ]
-    return {"claims": pd.DataFrame(table), "untestable": len(found) - len(testable)}
+    return {"claims": pd.DataFrame(table), "untestable": len(found) - len(testable), "all_claims": len(found)}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ..spec.tables import MAIN_IMAGE_SET, Names, Setting
 from ..spec.training import TermSpec
-from ..words import of_each
+from ..words import of_one_or_each
 from .checkpoints import at_last_epoch
 
 
@@ -32,13 +32,8 @@ class Evidence:
 
     @property
     def baseline(self) -> str:
-        """Name of the baseline for sentences; with several students, "its baseline"."""
-        return of_each("baseline", self.names.baselines.values())
-
-    @property
-    def teacher(self) -> str:
-        """Name of the students' teacher for sentences; with several, "its teacher"."""
-        return of_each("teacher", self.names.teachers)
+        """Name of the baseline for sentences; with several, "the baseline of each student"."""
+        return of_one_or_each("baseline", self.names.baselines.values())
 
     @property
     def terms(self) -> Mapping[str, tuple[TermSpec, ...]]:

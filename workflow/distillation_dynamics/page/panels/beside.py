@@ -93,7 +93,7 @@ def _difference(named: tuple[str, ...]) -> Chart:
         "multiple comparisons; two networks without seeds have none."
     )
     heads = {
-        "other": "other", "one": "less", "value": DIFFERENCE, "low": "interval from", "high": "interval to",
+        "other": "other", "one": "minus", "value": DIFFERENCE, "low": "interval from", "high": "interval to",
         "seeds": "seeds",
     }  # fmt: skip
     return Chart("Difference of the two", about, "pairs", charts.ranges(DIFFERENCE, zero=True), heads, named)

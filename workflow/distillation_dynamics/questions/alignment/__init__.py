@@ -43,7 +43,7 @@ KEY = {
 }
 CKA = "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where all rows are equal"
 GAIN = {
-    "gain": Column("", "CKA after training less that of epoch 0 of the same seed, mean over seeds; NaN: not compared"),
+    "gain": Column("", "CKA after training minus that of epoch 0 of the same seed, mean over seeds; NaN: not compared"),
     "gain_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
     "gain_high": Column("", "upper end of that interval"),
     "gain_seeds": Column("", "seeds with both epochs compared"),
@@ -67,7 +67,7 @@ NEAREST_COLUMNS = {
     **GAIN,
     "contrast": Column(
         "",
-        "gain at the teacher block that is nearest in the other seeds, less the mean gain at the teacher's other "
+        "gain at the teacher block that is nearest in the other seeds, minus the mean gain at the teacher's other "
         "blocks, mean over seeds; the other seeds choose, so that no block is favoured for its own noise",
     ),
     "contrast_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from ...ranking import ordered, shown, top
+from ...spec.tables import Names
 from ...statistics.evidence import Evidence
 from ...statistics.westfall_young import p_said
-from ...words import number, with_interval
+from ...words import number, span, with_interval
 from . import NOT_COMPARED, STANDS_OUT, TOO_FEW
 
 
@@ -18,10 +19,17 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names."""
     effects, baselines = evidence.tables["effects"], list(evidence.names.baselines.values())
     first = ordered(effects, effects["mean_difference"].abs())
+    nearest = evidence.tables["nearest"]
+    nearest = nearest[nearest["baseline"].isin(top(baselines))]
     return {
         "baseline": evidence.baseline,
         "effects": first.to_dict("records"),
         "likenesses": [_likeness(evidence, baseline) for baseline in top(baselines)],
+        "blocks": len(nearest),
+        "standing_out": int((nearest["verdict"] == STANDS_OUT).sum()),
+        "tested": int((~nearest["verdict"].isin([TOO_FEW, NOT_COMPARED])).sum()),
+        "ceilings": list(nearest["ceiling"]),
+        "nearest_by_student": nearest_by_student(nearest, evidence.names),
         "left_out": shown(len(baselines), "students", "", "statistics/alignment.parquet", "text below"),
     }
 
@@ -34,6 +42,7 @@ def _likeness(evidence: Evidence, baseline: str) -> dict[str, Any]:
     out, rest = (nearest[(nearest["verdict"] == STANDS_OUT) == stands] for stands in (True, False))
     return {
         "baseline": baseline,
+        "student": evidence.names.arms[baseline].student,
         "teacher": evidence.names.arms[baseline].teacher,
         "measured": len(alignment) > 0,
         "rows": alignment["cka_rows"].min(),
@@ -60,6 +69,21 @@ def by_teacher_block(nearest: pd.DataFrame) -> list[dict[str, Any]]:
         {"block": block, "students": list(map(str, group["student_block"])), "cka": list(group["cka"])}
         for block, group in nearest.groupby("teacher_block")
     ]
+
+
+def nearest_by_student(nearest: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return one row per student and teacher block that is nearest to any of its blocks, by verdict."""
+    return pd.DataFrame(
+        {
+            "student": names.arms[baseline].student,
+            "student blocks": ", ".join(map(str, group["student_block"])),
+            "nearest teacher block": block,
+            "CKA": span(group["cka"]),
+            "CKA before training": span(group["untrained_cka"]),
+            "verdict": verdict,
+        }
+        for (baseline, block, verdict), group in nearest.groupby(["baseline", "teacher_block", "verdict"], sort=False)
+    )
 
 
 def effect_table(effects: pd.DataFrame) -> pd.DataFrame:

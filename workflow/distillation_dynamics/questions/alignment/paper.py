@@ -7,7 +7,7 @@ from .answer import nearest_table
 TABLES = {
     "nearest": Shown(
         "The block of the teacher {teacher} most like each block of {baseline} (unbiased linear CKA, last epoch). "
-        "Gain: CKA less that of the same student untrained, and that above the other blocks', with 95 % t intervals "
+        "Gain: CKA minus that of the same student untrained, and that above the other blocks', with 95 % t intervals "
         "over seeds; p: all blocks in one sign-flip test. Similarity does not show that aligning helps.",
         {
             "student block": "student", "nearest teacher block": "teacher", "CKA": "CKA", "CKA before": "before",

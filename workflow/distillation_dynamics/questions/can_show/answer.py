@@ -3,17 +3,18 @@
 In: runs, terms of the loss, means by block, CKA of the teacher with itself, and the rows of variants.parquet.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...ranking import shown, top
+from ...ranking import listed, shown, top
 from ...spec.tables import Names
 from ...statistics.checkpoints import of_first_seed
 from ...statistics.evidence import Evidence
 from ...statistics.finished import rise_an_epoch
-from ...statistics.thresholds import LIKE_DOSE, RANK
+from ...statistics.thresholds import FINISHED, LIKE_DOSE, RANK
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     pairs = sorted(arms.items(), key=lambda pair: list(names.arms).index(pair[1]))
     return {
         "students": True,
-        "pairs": [_pair(evidence, arm, of, len(pairs) > 1) for of, arm in top(pairs)],
+        **_alike([_pair(evidence, arm, of, len(names.teachers) > 1) for of, arm in top(pairs)]),
         "left_out": shown(len(pairs), "students and their teachers", "", "tables/depth.parquet", "list"),
         "teachers": list(names.teachers),
         "effects": list(variants["detectable_effect"].dropna()),
@@ -36,18 +37,68 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "largest": variants["mean_difference"].abs().max(),
         "doses": None if doses is None or doses.empty else _doses(doses, names),
         "clipping": _clipping(read["runs"], names),
-        "rises": {name: rise_an_epoch(evidence, name) for name in top(list(dict.fromkeys(names.baselines.values())))},
+        "rises": _rises({name: rise_an_epoch(evidence, name) for name in dict.fromkeys(names.baselines.values())}),
     }
 
 
+def _alike(pairs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return, for each kind of line, the students with their teachers by what the line says."""
+    widths = _grouped(
+        pairs,
+        lambda one: (one["teacher"]["channels"][-1], one["teacher"]["blocks"], one["student"]["blocks"]),
+        "measured",
+    )
+    directions = _grouped(
+        pairs,
+        lambda one: (
+            one["directions"][-1],
+            one["teacher"]["channels"][-1],
+            one["directions"][-1] > one["student"]["channels"],
+        ),
+        "directions",
+    )
+    images = _grouped(
+        pairs, lambda one: (one["images"]["ours"], one["images"]["theirs"], str(one["images"]["control"]))
+    )
+    known = [one for one in pairs if one["gap"]]
+    gaps = _grouped(known, lambda one: (one["gap"]["theirs"], one["gap"]["theirs"] <= one["gap"]["ours"]))
+    contrasts = _grouped(pairs, lambda one: tuple(one["cka"].items()))
+    return {"widths": widths, "directions": directions, "contrasts": contrasts, "images": images, "gaps": gaps}
+
+
+def _grouped(
+    pairs: list[dict[str, Any]], key: Callable[[dict[str, Any]], tuple], measured: str = ""
+) -> list[dict[str, Any]]:
+    """Return pairs of equal `key` together; `who`: which they are, if there are others.
+
+    Pairs without the fact `measured` are one group.
+    """
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for one in pairs:
+        groups.setdefault(key(one) if not measured or one[measured] else (), []).append(one)
+    return [
+        {"who": f" ({listed(one['who'] for one in own)})" if len(groups) > 1 else "", "pairs": own}
+        for own in groups.values()
+    ]
+
+
+def _rises(rises: dict[str, float]) -> dict[str, list[tuple[str, float]]]:
+    """Return whether training is finished -> baselines and their rise in validation top-1 an epoch."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for name, rise in rises.items():
+        state = "unknown" if np.isnan(rise) else "finished" if rise <= FINISHED else "unfinished"
+        found.setdefault(state, []).append((name, rise))
+    return found
+
+
 def _pair(evidence: Evidence, arm: str, of: tuple[str, str], several: bool) -> dict[str, Any]:
-    """Return facts on a student, by one of its arms, and its teacher; `who`: which student, if there are several."""
+    """Return facts on a student, by one of its arms, and its teacher; `several`: there are several teachers."""
     (name, taught), read = of, evidence.tables
     widths, ranks = evidence.depth("channels"), evidence.depth("channels", RANK)
     teacher, student = (_blocks(widths, one) for one in (taught, arm))
     measured = not (teacher.empty or student.empty)
     return {
-        "who": f" ({name} taught by {taught})" if several else "",
+        "who": f"{name} taught by {taught}" if several else name,
         "measured": measured,
         "teacher": {"channels": list(teacher["channels"].astype(int)), "blocks": len(teacher)} if measured else {},
         "student": _student(student) if measured else {},

@@ -28,7 +28,7 @@ def less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
     found, free = measured(ENTROPY), measured(STANDARDISED)
     if not found:
         return Finding(NOT_TESTABLE, why("no shared entropy", part=part))
-    number = f"{part}, less the baseline's: {_entropy.numbers(found)}"
+    number = f"{part}, minus the baseline's: {_entropy.numbers(found)}"
     control = f"standardised: {_entropy.numbers(free) or NO_CONTROL}"
     sides = {name: _side(change) for name, change in found.items()}
     if _entropy.in_other_bins(measured, sides, _side):

@@ -8,7 +8,7 @@ PLACE = 80
 CLAIM = "early alignment is neutral or helps"
 LETTER = "F first"
 TEXT = "Aligning the first block is neutral or helps a little"
-DECIDES = "first block less baseline; null targets as control"
+DECIDES = "first block minus baseline; null targets as control"
 RULE = (
     "supported: a harm of 0.15 points is excluded in all; contradicted: below 0 in all, by as much as matters; not "
     "testable: no such variant, or 0.30 points would not be found"

@@ -8,7 +8,7 @@ PLACE = 130
 CLAIM = "early alignment hinders the compression"
 LETTER = "I first"
 TEXT = "Aligning the first block hinders compression"
-DECIDES = "fall of entropy from the first block to the lowest, less that of the baseline, paired over seeds"
+DECIDES = "fall of entropy from the first block to the lowest, minus that of the baseline, paired over seeds"
 RULE = (
     "supported: smaller by more than 0.07 bits in all, with the scale taken out too; all of it scale: standardised "
     "entropy does not change by as much; contradicted: larger in all; not testable: too few bins, or no such "

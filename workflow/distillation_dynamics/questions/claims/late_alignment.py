@@ -8,7 +8,7 @@ PLACE = 70
 CLAIM = "late alignment hurts"
 LETTER = "F last"
 TEXT = "Aligning the last blocks hurts"
-DECIDES = "last blocks less baseline, at a share that aligning the first has too; null targets as control"
+DECIDES = "last blocks minus baseline, at a share that aligning the first has too; null targets as control"
 RULE = (
     "supported: below 0 in all, and no null target is; contradicted: a harm of 0.15 points is excluded in all; not "
     "testable: no variant of each place at a like share, or 0.30 points would not be found"

@@ -8,7 +8,7 @@ PLACE = 120
 CLAIM = "late alignment suppresses the expansion"
 LETTER = "I last"
 TEXT = "Aligning the last blocks suppresses the late expansion"
-DECIDES = "rise of entropy from the lowest block to the last, less that of the baseline, paired over seeds"
+DECIDES = "rise of entropy from the lowest block to the last, minus that of the baseline, paired over seeds"
 RULE = (
     "supported: smaller by more than 0.07 bits in all, with the scale taken out too; all of it scale: standardised "
     "entropy does not change by as much; contradicted: larger in all; not testable: too few bins, or no such "

@@ -8,7 +8,7 @@ PLACE = 100
 CLAIM = "longer training does not repair it"
 LETTER = "H"
 TEXT = "Longer training does not repair it"
-DECIDES = "last blocks less baseline in the longest of several schedules; shorter ones and null targets as control"
+DECIDES = "last blocks minus baseline in the longest of several schedules; shorter ones and null targets as control"
 RULE = (
     "supported: below 0 in all of the longest schedule, and no null target is; contradicted: a harm of 0.15 points "
     "is excluded in all; not testable: one length, or 0.30 points would not be found"

@@ -13,7 +13,7 @@ PLACE = 90
 CLAIM = "a smaller weight does not repair it"
 LETTER = "G"
 TEXT = "A smaller weight does not repair it"
-DECIDES = "last blocks at their smallest weight less baseline, where the largest harms; same objective and pairs"
+DECIDES = "last blocks at their smallest weight minus baseline, where the largest harms; same objective and pairs"
 RULE = (
     "supported: below 0 at the smallest weight too; contradicted: a harm of 0.15 points is excluded there, and less"
     " harm than at the largest is certain; not testable: one weight, no harm at the largest, or 0.30 points would "

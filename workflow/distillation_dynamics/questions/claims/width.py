@@ -18,7 +18,7 @@ CLAIM = "late alignment hurts narrow students more"
 LETTER = "E"
 TEXT = "Aligning late blocks hurts because the student has too few channels"
 DECIDES = (
-    "(last less baseline) in the narrowest student less the same in the widest of its architecture, at one dose, "
+    "(last minus baseline) in the narrowest student minus the same in the widest of its architecture, at one dose, "
     "paired by seed"
 )
 RULE = (
@@ -67,7 +67,7 @@ def look(evidence: Evidence) -> Finding:
         return Finding(NOT_TESTABLE, why("one seed"), control=control)
     rows, nulls = found.loc[names], found.drop(index=names)
     said = _effects.states(rows, HARM)
-    less_nulls = f"less null targets: {_effects.number(nulls) if len(nulls) else NO_CONTROL}; {control}"
+    less_nulls = f"minus null targets: {_effects.number(nulls) if len(nulls) else NO_CONTROL}; {control}"
     finding = _effects.decide(rows, said, HARM, control=less_nulls, what=WHAT)
     if finding.verdict != SUPPORTED:
         return finding

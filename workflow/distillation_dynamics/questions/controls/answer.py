@@ -28,8 +28,8 @@ def controls(table: pd.DataFrame) -> pd.DataFrame:
             "variant": row["variant"],
             "control": row["control"],
             "in the teacher's place": f"{row['target']} ({row['term']})",
-            "variant less control": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
-            "control less baseline": "it is the baseline"
+            "variant minus control": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
+            "control minus baseline": "it is the baseline"
             if row["control"] == row["baseline"]
             else with_interval(row["control_gain"], row["control_low"], row["control_high"], "+"),
             "seeds": row["seeds"],

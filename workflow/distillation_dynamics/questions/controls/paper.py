@@ -10,8 +10,8 @@ TABLES = {
         "teacher's place, paired by seed, with the 95 % t interval. p: all of them in one sign-flip test.",
         {
             "variant": "variant", "control": "control", "in the teacher's place": "in the teacher's place",
-            "variant less control": "less control [95 % interval]",
-            "control less baseline": "control less baseline [95 % interval]", "seeds": "seeds", "p": "joint p",
+            "variant minus control": "minus control [95 % interval]",
+            "control minus baseline": "control minus baseline [95 % interval]", "seeds": "seeds", "p": "joint p",
         },
         "lllrrrr",
         lambda tables, names: controls(tables["controls"]),

@@ -58,7 +58,7 @@ DOSE_COLUMNS = {
         "", "smaller, middle or larger: place of the shares among contrasts of the same pairs; empty: alone"
     ),
     "seeds": Column("", "seeds that both have"),
-    "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1, variant less other"),
+    "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1, variant minus other"),
     "low": LOW,
     "high": HIGH,
     **JOINT,

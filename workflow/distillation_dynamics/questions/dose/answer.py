@@ -42,7 +42,7 @@ def _counted(tested: list[dict[str, Any]], contrast: str, more: str) -> dict[str
     """Return in how many contrasts of a kind the side with `more` (later, larger) is worse, and better."""
     own = [row for row in tested if row["contrast"] == contrast]
     named = {
-        verdict: [f"{row['variant']} less {row['other']}" for row in own if row["verdict"] == verdict]
+        verdict: [f"{row['variant']} minus {row['other']}" for row in own if row["verdict"] == verdict]
         for verdict in (westfall_young.WORSE, westfall_young.BETTER)
     }
     of = {"of": len(own), "tested": sum(row["verdict"] != TOO_FEW for row in own)}
@@ -55,7 +55,7 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
         {
             "contrast": ", ".join(filter(None, [row["contrast"], row["level"] and f"{row['level']} shares"])),
             "objective": row["objective"] + (f" ({row['options']})" if row["options"] else ""),
-            "variant less other": f"{row['variant']} less {row['other']}",
+            "variant minus other": f"{row['variant']} minus {row['other']}",
             "pairs": " / ".join(dict.fromkeys([row["pairs"], row["other_pairs"]])),
             "share of the loss": ", ".join(number(100 * row[name], ".2g") for name in ("share", "other_share")),
             "difference": with_interval(row["mean_difference"], row["low"], row["high"], "+"),

@@ -11,7 +11,7 @@ TABLES = {
         "with pairs, paired by seed, with the 95 % t interval. Share: of the loss in epoch 1. p: all contrasts of "
         "place and of dose in one sign-flip test.",
         {
-            "contrast": "contrast", "variant less other": "variant less other", "pairs": "pairs",
+            "contrast": "contrast", "variant minus other": "variant minus other", "pairs": "pairs",
             "share of the loss": "share [%]", "difference": "difference [95 % interval]", "seeds": "seeds",
             "p": "joint p", "verdict": "verdict",
         },

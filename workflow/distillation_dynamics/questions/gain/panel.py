@@ -3,7 +3,7 @@
 from ...page import charts
 from ...page.course import curves
 from ...page.panel import HIDE, Chart, Control, PageData, Panel
-from ...words import of_each
+from ...words import of_one_or_each
 from . import TITLE
 
 
@@ -20,9 +20,9 @@ def panels(data: PageData) -> list[Panel]:
 def _gain(data: PageData) -> Panel:
     gains = data.tables["trajectory"].rename(columns={"variant": "network", "gain": "value"})
     tables = {"gain": data.owned(gains[["network", "epoch", "fraction", "seeds", "value", "low", "high"]])}
-    baseline = of_each("baseline", data.names.baselines.values())
+    baseline = of_one_or_each("baseline", data.names.baselines.values())
     about = (
-        f"Validation top-1 of a variant less that of {baseline}, of the same seed and epoch, over training [points]. "
+        f"Validation top-1 of a variant minus that of {baseline}, of the same seed and epoch, over training [points]. "
         "Bands: 95 % t interval over seeds."
     )
     x, above = charts.number("x", "fraction", "share of training"), (charts.line_at_zero("y"),)

@@ -21,7 +21,7 @@ REQUIRES = ("students",)
 READS = ("runs",)
 PLANNED_COLUMNS = {
     "family": Column("", "name of the family: its comparisons are tested jointly"),
-    "comparison": Column("", "a less b, or the same less that of two others"),
+    "comparison": Column("", "a minus b, or that minus the same of two others"),
     "seeds": SEEDS,
     "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1"),
     "low": LOW,
@@ -36,8 +36,8 @@ TABLES = {"planned": PLANNED_COLUMNS}
 
 def said(of: Sequence[str]) -> str:
     """Return a comparison of two or of four variants in words."""
-    pairs = [f"{of[place]} less {of[place + 1]}" for place in range(0, len(of), 2)]
-    return pairs[0] if len(pairs) == 1 else " less ".join(f"({pair})" for pair in pairs)
+    pairs = [f"{of[place]} minus {of[place + 1]}" for place in range(0, len(of), 2)]
+    return pairs[0] if len(pairs) == 1 else " minus ".join(f"({pair})" for pair in pairs)
 
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:

@@ -18,6 +18,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
             "name": name,
             "comparisons": len(own),
             "decided": own[own["verdict"].isin(["better", "worse"])].to_dict("records"),
+            "higher": int((own["verdict"] == "better").sum()),
+            "lower": int((own["verdict"] == "worse").sum()),
             "untested": bool((own["verdict"] == "untested").all()),
             "seeds": own["seeds"].tolist(),
         }

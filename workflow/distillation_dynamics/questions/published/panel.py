@@ -2,7 +2,7 @@
 
 from ...page import charts
 from ...page.panel import FADE, Chart, PageData, Panel
-from ...words import of_each
+from ...words import of_one_or_each
 from . import TITLE
 
 COLUMNS = {
@@ -17,7 +17,7 @@ def panels(data: PageData) -> list[Panel]:
         return []
     rows = data.tables["published"].dropna(subset=["published_difference"])
     rows = rows.rename(columns={"variant": "network", "difference": "value"})
-    baseline = of_each("baseline", data.names.baselines.values())
+    baseline = of_one_or_each("baseline", data.names.baselines.values())
     about = (
         f"Differences in top-1 to {baseline} [points]: circles and thick lines are measured here (mean, 95 % t "
         "interval over seeds), thin lines are where one further seed would lie with 95 %; diamonds are published, of "

@@ -28,7 +28,7 @@ REQUIRES = ("students",)
 READS = ("runs", "epochs")
 DIFFERENCE_COLUMNS = PAIR | {
     "seed": Column("", "seed that both have"),
-    "difference": Column("points", "test top-1 of the variant less that of the baseline, last epoch"),
+    "difference": Column("points", "test top-1 of the variant minus that of the baseline, last epoch"),
 }
 VARIANT_COLUMNS = {
     **PAIR,

@@ -21,6 +21,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     apart = ~significant & ((tested["low"] > 0) | (tested["high"] < 0))
     return {
         "baseline": evidence.baseline,
+        "baselines": list(dict.fromkeys(evidence.names.baselines.values())),
         "variants": variants.to_dict("records"),
         "compared": len(compared),
         "worst": compared.loc[compared["mean_difference"].idxmin()] if len(compared) else None,

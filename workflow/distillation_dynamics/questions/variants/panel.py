@@ -4,7 +4,7 @@ import pandas as pd
 
 from ...page import charts
 from ...page.panel import FADE, Chart, PageData, Panel
-from ...words import of_each
+from ...words import of_one_or_each
 from ..accuracy.panel import COLUMNS
 from . import TITLE
 
@@ -18,9 +18,9 @@ def panels(data: PageData) -> list[Panel]:
     seeds = data.tables["differences"].rename(columns=names)[["network", "seed", "value"]]
     seeds = seeds.assign(kind="seed", seed=seeds["seed"].map(str))
     table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
-    baseline = of_each("baseline", data.names.baselines.values())
+    baseline = of_one_or_each("baseline", data.names.baselines.values())
     about = (
-        f"Test top-1 of a variant less that of {baseline}, of the same seed [points]. Small marks: single seeds. "
+        f"Test top-1 of a variant minus that of {baseline}, of the same seed [points]. Small marks: single seeds. "
         "Diamond: the mean; line: its 95 % paired t interval, of this comparison alone."
     )
     title = f"difference to {baseline} [points]"
