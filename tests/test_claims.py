@@ -508,7 +508,7 @@ def test_the_report_lists_every_claim_with_its_verdict_sentence_number_and_contr
     assert "| Distilling features helps convolutional students and not ViTs | not testable here, as scale | " in text
     assert text.count("| not testable here |") == 10
     how = methods("claims", WHO, claims=rows)
-    assert "- Aligning the last blocks hurts (F last). Decides: last blocks less" in how
+    assert "- Aligning the last blocks hurts (F last). Decides: last blocks minus" in how
     assert found.set_index("claim").loc["late alignment hurts", "estimate"].startswith("last -0.60 [-0.69, -0.51]")
     # A cell of a table holds no line and no bar.
     assert not rows.map(lambda value: "|" in str(value) or "\n" in str(value)).any(axis=None)

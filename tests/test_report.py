@@ -388,7 +388,7 @@ def test_a_question_of_which_nothing_is_said_has_no_section(two_seeds):
 
 def test_a_study_without_other_variants_is_still_reported(tmp_path):
     tables, text = run(tmp_path / "study", who=names(("cait",), ["soft"], teacher="cait"), seeds=1)
-    assert "There is no variant besides the baseline soft" in text
+    assert "There is no variant besides soft, so there is nothing to compare." in text
     assert "Not testable here: no variant aligns any pair of blocks." in text
     for name in ("variants", "differences", "mcnemar", "trajectory", "effects", "dose_and_place"):
         assert tables[name].empty and list(tables[name].columns) == list(COLUMNS[name])
