@@ -9,7 +9,7 @@ from PIL import Image
 
 from distillation_dynamics.data import loading, transfer
 from distillation_dynamics.data.loading import ahead
-from distillation_dynamics.data.split import Split
+from distillation_dynamics.data.split import CPU, Split
 from distillation_dynamics.data.streams import drawn_from
 from distillation_dynamics.data.views import make_transform
 from distillation_dynamics.spec.images import View
@@ -71,7 +71,7 @@ def test_erased_rectangles_pass_through_a_pipe_as_through_shared_memory(split, m
 
 
 def test_what_travels_is_uint8_and_the_erased_part(split):
-    loaded = next(iter(loading.loader_of(split, ERASED, [(0, 0, np.arange(6))], 0, 6, False)))
+    loaded = next(iter(loading.loader_of(split, ERASED, [(0, 0, np.arange(6))], 0, 6, CPU)))
     assert loaded.images.dtype == torch.uint8 and loaded.images.is_contiguous() and len(loaded.places) == 6
     size = np.prod(loaded.images.shape[1:])
     assert 0.02 * 6 * size * 0.5 < len(loaded.values) < 6 * size / 3 * 1.1
@@ -97,6 +97,6 @@ def test_two_batches_a_process_wait_where_they_fit_and_else_one(monkeypatch, bat
 
 def test_a_loader_process_has_as_many_batches_ready(split, monkeypatch):
     monkeypatch.setattr(loading, "BYTES_AHEAD", 0)
-    loader = loading.loader_of(split, None, [(0, 0, np.arange(2))], 1, 2, False)
+    loader = loading.loader_of(split, None, [(0, 0, np.arange(2))], 1, 2, CPU)
     assert loader.prefetch_factor == 1
-    assert loading.loader_of(split, None, [], 0, 2, False).prefetch_factor is None
+    assert loading.loader_of(split, None, [], 0, 2, CPU).prefetch_factor is None

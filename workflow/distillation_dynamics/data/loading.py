@@ -21,7 +21,7 @@ from ..errors import StudyError, say_once
 from ..spec.images import View
 from ..spec.training import Augmentation
 from .streams import drawn_from
-from .transfer import Canvas, Rectangle, gathered
+from .transfer import Canvas, Rectangle, gathered, pinned
 from .views import make_erasing, make_transform
 
 SECONDS_AFTER_STOP = 120
@@ -34,11 +34,17 @@ REMEDY = "give it more (of a container: --shm-size=2g)"
 
 
 def loader_of(
-    split, augmentation: Augmentation | None, parts: Iterable[tuple], workers: int, batch: int, pin: bool, **options
+    split,
+    augmentation: Augmentation | None,
+    parts: Iterable[tuple],
+    workers: int,
+    batch: int,
+    device: torch.device,
+    **options,
 ) -> DataLoader:
     """Return a loader of `Loaded` batches of at most `batch` images for each (seed, view, positions) of `parts`.
 
-    A view is one number for all positions of a batch, or an array with one for each. With `pin` the tensors are in
+    A view is one number for all positions of a batch, or an array with one for each. For a GPU the tensors are in
     pinned memory. `tensor_of` reads the tensors that the loader yields.
     """
     if workers and (free := shared_bytes()) is not None and free < BYTES_OF_QUEUES:
@@ -54,7 +60,7 @@ def loader_of(
         worker_init_fn=_outlive_a_request_to_stop,
         # The loader gets its own generator; otherwise it would draw from the training process's stream.
         generator=torch.Generator(),
-        pin_memory=pin,
+        pin_memory=pinned(device),
         **options,
     )
 

@@ -60,7 +60,7 @@ class Split:
         self.names = table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
         self.offsets = table[["offset", "bytes"]].to_numpy(copy=True)
         self.root = getattr(images, self.file)
-        self._evaluation: tuple[tuple[int, int, bool], DataLoader] | None = None
+        self._evaluation: tuple[tuple[int, int, torch.device], DataLoader] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -98,12 +98,11 @@ class Split:
         if self.images.in_memory or workers == 0:
             yield from self.view(0, None, batch_size, workers, positions, device)
             return
-        pin = device.type == "cuda"
-        asked = batch_size, workers, pin
+        asked = batch_size, workers, device
         if self._evaluation is None or self._evaluation[0] != asked:
             parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
             keys = [(0, 0, part) for part in parts]
-            loader = loader_of(self, None, keys, workers, batch_size, pin, persistent_workers=True)
+            loader = loader_of(self, None, keys, workers, batch_size, device, persistent_workers=True)
             self._evaluation = asked, loader
             _with_loaders.add(self)
         yield from self._loaded(self._evaluation[1], device)
@@ -167,8 +166,7 @@ class Split:
                 yield self._batch(positions, normalised(sent(pixels, device), self.seen))
             return
         share = -(-batch_size // distributed.world())
-        pin = device.type == "cuda"
-        yield from self._loaded(loader_of(self, augmentation, parts, workers, share, pin), device)
+        yield from self._loaded(loader_of(self, augmentation, parts, workers, share, device), device)
 
     def _loaded(self, loader: DataLoader, device: torch.device) -> Iterator[Batch]:
         for loaded in loader:

@@ -61,9 +61,14 @@ def gathered(rectangles: Sequence[Sequence[Rectangle]]) -> Erased:
     return Erased(np.array(places, dtype=np.int64).reshape(-1, PLACE), torch.cat(values))
 
 
+def pinned(device: torch.device) -> bool:
+    """Return whether what goes to the device is copied from pinned memory."""
+    return device.type == "cuda"
+
+
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on the device; a GPU copies it from pinned memory while the process goes on."""
-    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+    return (tensor.pin_memory() if pinned(device) else tensor).to(device, non_blocking=True)
 
 
 def normalised(pixels: Tensor, view: View, erased: Erased | None = None) -> Tensor:
