@@ -24,6 +24,7 @@ MOST_NETWORKS = 3
 # A metric of the claim on shapes -> how a line calls it, where the name of its column is too long.
 PROFILES = {"entropy": "entropy", "intensity": "intensity", "activation_magnitude": "magnitude"}
 UNITS = {"bits": "bits", "log": "doublings", "linear": "of its largest mean"}
+NOT_TESTABLE = "not testable here"
 
 
 def paragraphs(evidence: Evidence) -> tuple[str, ...]:
@@ -278,7 +279,7 @@ def claims(evidence: Evidence) -> dict[str, Any]:
     """Return the testable claims as a table, decided ones first; the others are only counted."""
     found = evidence.read("claims", "text", "verdict", "scale", "estimate")
     order = ("supported", "contradicted", "not seen here")
-    testable = found[found["verdict"].isin(order)]
+    testable = found[found["verdict"] != NOT_TESTABLE]
     testable = testable.sort_values("verdict", key=lambda verdicts: verdicts.map(order.index), kind="stable")
     table = [
         {
