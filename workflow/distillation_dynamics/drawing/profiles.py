@@ -5,7 +5,6 @@ as its difference (or ratio) to the baseline of the same seed, a few in each pan
 seeds. Variants are drawn of two or more seeds: a difference without an interval cannot be read.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -18,22 +17,14 @@ from ..statistics.bins import PER_BIN, too_few
 from ..statistics.thresholds import INTERVAL
 from . import hollow
 from .axis import few_ticks, log_scale, name_depth, places_of
+from .columns import PanelColumn, columns_of, compared_over_seeds
 from .layout import Room, column_title, inches_of, letters, names_below, rows_below, sheet
 from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_images, mean_and_half, need
 
-# Panels side by side, variants that one of them holds, and networks with their controls.
-ACROSS, VARIANTS, NETWORKS = 4, 4, 2
 HEIGHT = 0.85
 # Of the span of trained networks, the room above and below it.
 MARGIN = 0.2
 ROOM = Room(left=0.86, gap=0.36, between=0.24, above=0.34)
-
-
-class PanelColumn(NamedTuple):
-    """Who is in a column of panels; of `beside` they are drawn as differences to it."""
-
-    members: tuple[str, ...]
-    beside: str | None = None
 
 
 class Grid(NamedTuple):
@@ -68,40 +59,6 @@ def bands(table: pd.DataFrame, style: Style, metrics: Iterable[str], compared: l
     return note + " Variants were measured with one seed and are not drawn." * bool(
         variants and left_out and not compared
     )
-
-
-def compared_over_seeds(table: pd.DataFrame, style: Style, metrics: Iterable[str]) -> list[str]:
-    """Return the variants other than baselines of which any metric was measured with two or more seeds."""
-    known = [metric for metric in metrics if metric in table]
-    others = [name for name in style.students(table["network"]) if name in style.names.against]
-    rows = table[table["network"].isin(others)].dropna(subset=known, how="all") if known else table.iloc[:0]
-    seeds = rows.groupby("network")["seed"].nunique()
-    return [name for name in others if seeds.get(name, 0) > 1]
-
-
-def columns_of(shown: Iterable[str], style: Style) -> list[PanelColumn]:
-    """Return who stands in which column of panels: networks, their controls and the baseline, then other variants."""
-    shown = list(dict.fromkeys(shown))
-    networks = [name for name in style.names.ordered if {name, style.names.controls.get(name)} & set(shown)]
-    others = [name for name in style.students(shown) if name in style.names.against]
-    beside = [name for name in style.names.baselines.values() if name in shown]
-    left = max(1, min(2 if others else ACROSS, math.ceil(len(networks) / NETWORKS)))
-    right = min(ACROSS - left, math.ceil(len(others) / VARIANTS))
-    columns = []
-    for number, part in enumerate(split(networks, left) or [[]]):
-        pairs = [one for name in part for one in (name, style.names.controls.get(name)) if one in shown]
-        columns.append(PanelColumn((*pairs, *beside) if number == 0 else (*pairs,)))
-    if not beside:
-        return [*columns, *(PanelColumn(tuple(part)) for part in split(others, right))]
-    for baseline in beside:
-        own = [name for name in others if style.names.baseline_of(name) == baseline]
-        columns += [PanelColumn(tuple(part), baseline) for part in split(own, max(1, right // len(beside)))]
-    return columns
-
-
-def split(names: list[str], parts: int) -> list[list[str]]:
-    """Return names in order, in so many parts of about the same size."""
-    return [list(part) for part in np.array_split(np.array(names, dtype=object), parts)] if names else []
 
 
 def grid(

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..drawing.axis import few_ticks
+from ..drawing.columns import PanelColumn, columns_of
 from ..drawing.layout import Room, names_below, rows_below, sheet
-from ..drawing.profiles import PanelColumn, columns_of, final, title
+from ..drawing.profiles import final, title
 from ..drawing.style import PAGE, Style, label
 from ..words import span
 

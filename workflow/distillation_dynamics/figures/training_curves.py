@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..drawing.axis import few_ticks
+from ..drawing.columns import split
 from ..drawing.layout import Room, names_below, rows_below, sheet
-from ..drawing.profiles import split
 from ..drawing.style import PAGE, SMALL, NoValue, Style, label, need, over_epochs
 from ..words import of_one_or_each
 
