@@ -23,7 +23,7 @@ from distillation_dynamics.jobs.who import names_of
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
-from distillation_dynamics.study import checks
+from distillation_dynamics.study import notes
 from distillation_dynamics.study.keys import GivenView
 from helpers import changed, load, small_config, smoke_config
 from pictures import write_pictures
@@ -253,13 +253,13 @@ def test_another_image_set_is_measured_of_every_network(config, tmp_path):
 
 def test_a_network_that_sees_images_as_its_weights_were_trained_is_told_of():
     study = load(smoke_config())
-    assert list(checks.view_notes(study)) == []
+    assert list(notes.view_notes(study)) == []
     info = study.model_info["resnet"]
     other = replace(info, view=replace(info.view, image_size=224, mean=(0.5,)))
     seen = replace(study, model_info=study.model_info | {"resnet": other})
-    assert list(checks.view_notes(seen)) == [
+    assert list(notes.view_notes(seen)) == [
         "networks.resnet: sees images as its weights were trained (image_size 224, mean [0.5]) and not as view says; "
         "to change it give networks.resnet.view"
     ]
     own = replace(study.networks["resnet"], view=GivenView(image_size=224, mean=(0.5,)))
-    assert list(checks.view_notes(replace(seen, networks=study.networks | {"resnet": own}))) == []
+    assert list(notes.view_notes(replace(seen, networks=study.networks | {"resnet": own}))) == []

@@ -16,9 +16,9 @@ from ..files import NO_ROOM, read_json, write_json
 from ..networks.acceptance import check_stored, check_teacher
 from ..spec.data import PICTURES
 from ..spec.faults import read, refuse
-from ..study.checks import architecture_notes, resampling_notes, view_notes
 from ..study.counts import image_faults
 from ..study.keys import Configuration
+from ..study.notes import architecture_notes, resampling_notes, view_notes
 from ..study.recipes import average_notes
 from ..study.study import Study
 from . import costs, own, provenance, tried
